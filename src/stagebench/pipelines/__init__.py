@@ -1,0 +1,74 @@
+"""The pipelines: one folder a framework, with the same files in each.
+
+This module only tells which there are and whether they are installed: it imports no framework, so that the
+pytest process can ask. To add a framework, write a folder whose `Pipeline` fulfils `contract.Pipeline` and
+add its line to `FRAMEWORKS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What can be said of a framework without importing it."""
+
+    name: str
+    module: str
+    """Module of its `Pipeline` class; it is imported in worker processes only."""
+    imports: tuple[str, ...]
+    """Top-level modules that the pipeline needs."""
+    install: str
+    """Command that installs them."""
+    chooses_workers: bool = False
+    """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
+
+    def missing(self) -> str | None:
+        """Say why the framework cannot run here, or None when everything that it needs is installed."""
+        absent = [name for name in self.imports if find_spec(name) is None]
+        if absent:
+            return f"{self.name}: {' and '.join(absent)} not installed here; try: {self.install}"
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the installed modules, from their metadata."""
+        found = {}
+        for name in self.imports:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:  # e.g. tensorflow-cpu: module and distribution differ in name
+                found[name] = "unknown"
+        return found
+
+
+FRAMEWORKS = {
+    framework.name: framework
+    for framework in (
+        Framework(
+            name="torch",
+            module="stagebench.pipelines.pytorch",
+            imports=("torch", "torchvision"),
+            install="pip install torch torchvision",
+        ),
+        Framework(
+            name="tensorflow",
+            module="stagebench.pipelines.tensorflow",
+            imports=("tensorflow", "keras"),
+            install="pip install tensorflow",
+            chooses_workers=True,
+        ),
+        Framework(
+            name="simulated",
+            module="stagebench.pipelines.simulated",
+            imports=(),
+            install="",
+        ),
+    )
+}
+"""Every framework by name. `simulated` computes next to nothing: the suite's own tests run on it."""
+
+INSTALLED = [name for name, framework in FRAMEWORKS.items() if framework.imports and not framework.missing()]
+"""The real frameworks that can run here."""

@@ -1,0 +1,132 @@
+"""What a pipeline must do: one method a stage, and what the stages are checked with.
+
+Everything above the pipelines (measurement, suite, reports) knows a framework only through this contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+
+Split = Literal["train", "test"]
+
+
+class UnavailableError(Exception):
+    """The case cannot run on this machine, e.g. its device is not there. The message says why."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one training epoch reports, as the framework computes it."""
+
+    loss: float
+    accuracy: float
+    images: int
+    """Images that the loss was computed from."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation reports, as the framework computes it."""
+
+    loss: float
+    accuracy: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the model table."""
+
+    kind: str
+    """`conv`, `batch_norm`, `relu`, `max_pool`, `global_average_pool` or `dense`."""
+    output_shape: tuple[int, ...]
+    """Without the batch: `(height, width, channels)` or `(features,)`."""
+    parameters: int
+    """Trainable and not; BatchNorm counts its running mean and variance."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a worker process knows about itself once its framework is imported."""
+
+    framework_version: str
+    device_name: str
+    threads: int
+    """Threads that one operation may use."""
+
+
+class Pipeline(Protocol):
+    """One case of one framework. It holds the data loaders, the model and the optimiser.
+
+    Stages take no device and no batch size: those are the case's.
+    """
+
+    def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+        """Prepare nothing but the device; raises `UnavailableError` if it is not there."""
+
+    # The six stages. Each is timed as it stands, between two calls of `synchronize`.
+
+    def load_data(self) -> list[Any]:
+        """Deliver one epoch of training batches on the device, and read every batch.
+
+        Returns the label batches, in the framework's own form, for `class_indices` to look at later.
+        """
+
+    def build_model(self) -> None:
+        """Make the model and its optimiser, with all variables in place on the device, from the seed."""
+
+    def train(self, epochs: int) -> list[Epoch]:
+        """Train the model over the training split."""
+
+    def save_model(self, path: Path) -> None:
+        """Write the model to `path`; when this returns, the file is closed and complete."""
+
+    def load_model(self, path: Path) -> None:
+        """Make the model in `path` the one that `predict` and `evaluate` use, on the device."""
+
+    def evaluate(self) -> Evaluation:
+        """Loss and accuracy over the whole test split, in inference mode."""
+
+    # What a stage is prepared and checked with. Never timed.
+
+    model_suffix: str
+    """How the framework's model files end, e.g. `.keras`."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished everything that was asked of it."""
+
+    def facts(self) -> Facts:
+        """Versions, device and threads, as the framework sees them."""
+
+    def class_indices(self, labels: list[Any]) -> NDArray[np.int64]:
+        """Return the class index of every image of the label batches: int64 [N]."""
+
+    def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Yield the batches of one epoch as the model gets them: images float32 [B, H, W, 3] from 0 to 1.
+
+        Labels are class indices, int64 [B].
+        """
+
+    def layers(self) -> list[Layer]:
+        """Return the model's layers in order."""
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Return copies of all model variables, running statistics included, in the framework's own order."""
+
+    def trainable_weights(self) -> int:
+        """Return how many of the model's parameters the optimiser updates."""
+
+    def set_weights(self, weights: list[NDArray[np.float32]]) -> None:
+        """Put the variables back, and the optimiser into the state in which it was built."""
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits, float32 [N, classes], of images float32 [N, H, W, 3], in inference mode."""

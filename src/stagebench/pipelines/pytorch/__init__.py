@@ -1,0 +1,134 @@
+"""The pipeline in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
+from stagebench.pipelines.pytorch import data, persistence, training
+from stagebench.pipelines.pytorch import model as network
+
+KINDS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "conv",
+    nn.BatchNorm2d: "batch_norm",
+    nn.ReLU: "relu",
+    nn.MaxPool2d: "max_pool",
+    nn.Flatten: "global_average_pool",  # together with the AdaptiveAvgPool2d before it
+    nn.Linear: "dense",
+}
+
+
+class Pipeline:
+    """See `contract.Pipeline`."""
+
+    model_suffix = persistence.SUFFIX
+
+    def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+        if case.device == "cuda" and not torch.cuda.is_available():
+            raise UnavailableError(f"torch {torch.__version__} sees no CUDA device")
+        self.case, self.workload, self.manifest = case, workload, manifest
+        self.device = torch.device(case.device)
+        # As published; the article makes cuDNN deterministic in PyTorch only.
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        self.model: nn.Module
+        self.optimizer: torch.optim.Adam
+        self._loaders: dict[Split, DataLoader[tuple[Tensor, Tensor]]] = {}
+
+    def load_data(self) -> list[Tensor]:
+        label_batches = []
+        for images, labels in self._epoch("train"):
+            images.to(self.device)
+            label_batches.append(labels.to(self.device))
+        return label_batches
+
+    def build_model(self) -> None:
+        torch.manual_seed(self.workload.seed)
+        self.model = network.build(self.workload.classes).to(self.device)
+        self.optimizer = training.build_optimizer(self.model, self.workload.learning_rate)
+
+    def train(self, epochs: int) -> list[Epoch]:
+        return [
+            training.train_epoch(self.model, self.optimizer, self._epoch("train"), self.device)
+            for _ in range(epochs)
+        ]
+
+    def save_model(self, path: Path) -> None:
+        persistence.save(self.model, path)
+
+    def load_model(self, path: Path) -> None:
+        self.model = persistence.load(path, self.device)
+
+    def evaluate(self) -> Evaluation:
+        return training.evaluate(self.model, self._epoch("test"), self.device)
+
+    def synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def facts(self) -> Facts:
+        name = torch.cuda.get_device_name() if self.device.type == "cuda" else ""
+        return Facts(str(torch.__version__), name, torch.get_num_threads())
+
+    def class_indices(self, labels: list[Tensor]) -> NDArray[np.int64]:
+        return torch.cat(labels).cpu().numpy()
+
+    def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        for images, labels in self._epoch(split):
+            yield images.permute(0, 2, 3, 1).numpy(), labels.numpy()
+
+    def layers(self) -> list[Layer]:
+        rows = []
+
+        def add_row(module: nn.Module, _: object, output: Tensor) -> None:
+            shape = output.shape[1:]
+            statistics = [b for b in module.buffers() if b.dim()]  # not num_batches_tracked
+            parameters = sum(value.numel() for value in [*module.parameters(), *statistics])
+            channels_last = (*shape[1:], shape[0]) if len(shape) == 3 else tuple(shape)
+            rows.append(Layer(KINDS[type(module)], channels_last, parameters))
+
+        hooks = [m.register_forward_hook(add_row) for m in self.model.modules() if type(m) in KINDS]
+        self.predict(np.zeros((1, self.workload.input_size, self.workload.input_size, 3), np.float32))
+        for hook in hooks:
+            hook.remove()
+        return rows
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        return [value.cpu().numpy().copy() for value in self._variables()]
+
+    def trainable_weights(self) -> int:
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    @torch.no_grad()
+    def set_weights(self, weights: list[NDArray[np.float32]]) -> None:
+        for variable, value in zip(self._variables(), weights, strict=True):
+            variable.copy_(torch.from_numpy(value))
+        training.reset_optimizer(self.optimizer)
+
+    @torch.no_grad()
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.model.eval()
+        logits: Tensor = self.model(torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device))
+        return logits.cpu().numpy()
+
+    def _epoch(self, split: Split) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return the split's loader, set to its next epoch; made at first use, as part of `cold`."""
+        if split not in self._loaders:
+            self._loaders[split] = data.loader(split, self.case, self.workload, self.manifest)
+        loader = self._loaders[split]
+        assert isinstance(loader.dataset, data.JpegImages)
+        loader.dataset.epoch += 1
+        return loader
+
+    def _variables(self) -> list[Tensor]:
+        """Parameters and running statistics; BatchNorm's batch counter, which nothing reads, is left out."""
+        return [v for v in self.model.state_dict().values() if v.dim()]

@@ -1,0 +1,111 @@
+"""The article's data loaders in PyTorch: PIL, torchvision transforms, a map-style Dataset, a DataLoader."""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+from torchvision.transforms import functional
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+from stagebench.pipelines.contract import Split
+
+
+class SharedCache:
+    """Prepared images in memory that all loader processes share: float32 [N, 3, H, W].
+
+    Each process sees at once what another has put in. On Linux the segment has no name, so that nothing is
+    left behind however the processes end.
+    """
+
+    def __init__(self, images: int, size: int) -> None:
+        self._images = torch.empty(images, 3, size, size).share_memory_()
+        self._filled = torch.zeros(images, dtype=torch.bool).share_memory_()
+
+    def get(self, index: int) -> Tensor | None:
+        return self._images[index] if self._filled[index] else None
+
+    def put(self, index: int, image: Tensor) -> None:
+        self._images[index] = image
+        self._filled[index] = True  # last, so that no process reads half an image
+
+
+class RandomFlips:
+    """Flip horizontally and vertically, each with probability 0.5.
+
+    Drawn from the seed, the epoch and the image's index, so that they do not depend on which loader process
+    gets the image (with torchvision's transforms they depend on the number of workers, pytorch#15170).
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._generator = torch.Generator()
+
+    def __call__(self, image: Tensor, epoch: int, index: int) -> Tensor:
+        self._generator.manual_seed(hash((self._seed, epoch, index)) % 2**63)
+        horizontal, vertical = (torch.rand(2, generator=self._generator) < 0.5).tolist()
+        if horizontal:
+            image = functional.hflip(image)
+        if vertical:
+            image = functional.vflip(image)
+        return image
+
+
+class JpegImages(Dataset[tuple[Tensor, int]]):
+    """One split of the data set: image float32 [3, H, W] from 0 to 1, and its class index."""
+
+    epoch = 0
+    """Set before each pass, so that every epoch draws its own flips."""
+
+    def __init__(
+        self,
+        paths: list[str],
+        labels: list[int],
+        size: int,
+        cache: SharedCache | None,
+        flips: RandomFlips | None,
+    ) -> None:
+        self.paths = paths
+        self.labels = labels
+        self.prepare = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
+        self.cache = cache
+        self.flips = flips
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = self.cache.get(index) if self.cache else None
+        if image is None:
+            image = self.prepare(Image.open(self.paths[index]).convert("RGB"))
+            if self.cache:
+                self.cache.put(index, image)
+        if self.flips:
+            image = self.flips(image, self.epoch, index)
+        return image, self.labels[index]
+
+
+def loader(
+    split: Split, case: Case, workload: Workload, manifest: Manifest
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of images float32 [B, 3, H, W] and class indices int64 [B]; the last one may be smaller."""
+    training = split == "train"
+    paths, size = manifest.paths(split), workload.input_size
+    images = JpegImages(
+        paths=paths,
+        labels=manifest.labels(split),
+        size=size,
+        cache=SharedCache(len(paths), size) if case.cache == "on" else None,
+        flips=RandomFlips(workload.seed) if training and case.augment == "on" else None,
+    )
+    assert isinstance(case.workers, int)
+    return DataLoader(
+        images,
+        batch_size=case.batch_size,
+        shuffle=training,
+        num_workers=case.workers,
+        generator=torch.Generator().manual_seed(workload.seed),
+    )

@@ -1,0 +1,122 @@
+"""A framework that computes next to nothing: the suite's own tests run on it, in seconds.
+
+It fulfils the contract with numpy, and takes times or misbehaves as the environment variable
+`STAGEBENCH_SIMULATED` says: a JSON object from a stage to what happens in it, e.g.
+`{"training": {"sleep": 0.01}, "evaluation": {"fault": "kill", "workers": 2}}`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stagebench.case import Case, Stage, Workload
+from stagebench.dataset import Manifest
+from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
+
+
+class Pipeline:
+    """See `contract.Pipeline`. The model is one dense layer that never learns; its losses are made up."""
+
+    model_suffix = ".npy"
+
+    def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+        if case.device != "cpu":
+            raise UnavailableError("simulated runs on cpu only")
+        self.case, self.workload, self.manifest = case, workload, manifest
+        self.script = json.loads(os.environ.get("STAGEBENCH_SIMULATED", "{}"))
+        self.matrix = np.zeros((3, workload.classes), np.float32)
+        self.epochs_trained = 0
+
+    def load_data(self) -> list[NDArray[np.int64]]:
+        wrong = self._act("data_loading") == "lose_an_image"
+        return [labels[1:] if wrong else labels for labels in self._label_batches("train")]
+
+    def build_model(self) -> None:
+        self._act("model_building")
+        generator = np.random.default_rng(self.workload.seed)
+        self.matrix = generator.standard_normal((3, self.workload.classes), np.float32)
+        self.epochs_trained = 0
+
+    def train(self, epochs: int) -> list[Epoch]:
+        diverge = self._act("training") == "diverge"
+        history = []
+        for _ in range(epochs):
+            self.epochs_trained += 1
+            loss = float("nan") if diverge else 1.0 / self.epochs_trained
+            history.append(Epoch(loss, 0.5, len(self.manifest.train)))
+        return history
+
+    def save_model(self, path: Path) -> None:
+        wrong = self._act("model_saving") == "lose_precision"
+        np.save(path, self.matrix.astype(np.float16).astype(np.float32) if wrong else self.matrix)
+
+    def load_model(self, path: Path) -> None:
+        self._act("model_loading")
+        self.matrix = np.load(path)
+
+    def evaluate(self) -> Evaluation:
+        self._act("evaluation")
+        return Evaluation(0.5, 0.5, len(self.manifest.test))
+
+    def synchronize(self) -> None:
+        pass
+
+    def facts(self) -> Facts:
+        return Facts("1.0", "", 1)
+
+    def class_indices(self, labels: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        return np.concatenate(labels)
+
+    def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        size = self.workload.input_size
+        for labels in self._label_batches(split):
+            yield np.zeros((len(labels), size, size, 3), np.float32), labels
+
+    def layers(self) -> list[Layer]:
+        return [Layer("dense", (self.workload.classes,), self.matrix.size)]
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        return [self.matrix.copy()]
+
+    def trainable_weights(self) -> int:
+        return int(self.matrix.size)
+
+    def set_weights(self, weights: list[NDArray[np.float32]]) -> None:
+        (self.matrix,) = weights
+        self.epochs_trained = 0
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = images.mean((1, 2)) @ self.matrix
+        return logits
+
+    def _label_batches(self, split: Split) -> list[NDArray[np.int64]]:
+        labels = np.array(self.manifest.labels(split), np.int64)
+        return np.split(labels, range(self.case.batch_size, len(labels), self.case.batch_size))
+
+    def _act(self, stage: Stage) -> str | None:
+        """Sleep or fail as the script says, and return the fault that the stage itself must show."""
+        script = self.script.get(stage)
+        if script is None or self.case.workers != script.get("workers", self.case.workers):
+            return None
+        time.sleep(script.get("sleep", 0))
+        fault: str | None = script.get("fault")
+        if fault == "kill":
+            sys.stderr.write("simulated: about to be killed\n")
+            sys.stderr.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif fault == "segfault":
+            faulthandler.disable()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif fault == "raise":
+            raise RuntimeError("simulated failure")
+        return fault

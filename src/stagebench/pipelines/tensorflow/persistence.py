@@ -1,0 +1,19 @@
+"""The article's model files in Keras: `.keras`, the network with its optimiser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+SUFFIX = ".keras"
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write the model and its optimiser."""
+    model.save(path)
+
+
+def load(path: Path) -> keras.Model:
+    """Read a model onto the default device."""
+    return keras.models.load_model(path)

@@ -1,0 +1,61 @@
+"""The article's training and evaluation in Keras: compile, fit, evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from stagebench.pipelines.contract import Epoch, Evaluation
+
+
+def compile_model(model: keras.Model, learning_rate: float) -> None:
+    """Give the model its optimiser, with its state in place, its loss and its metric."""
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
+    """Put the optimiser into the state that it has before its first step."""
+    for variable in optimizer.variables:
+        if variable.name != "learning_rate":
+            variable.assign(tf.zeros_like(variable))
+
+
+def train(model: keras.Model, batches: tf.data.Dataset, epochs: int) -> list[Epoch]:
+    """Run `epochs` passes over the batches. The loss reported is the mean over the images."""
+    images_seen = CountImages()
+    history = model.fit(batches, epochs=epochs, callbacks=[images_seen], verbose=0).history
+    return [
+        Epoch(loss, accuracy, images)
+        for loss, accuracy, images in zip(
+            history["loss"], history["accuracy"], images_seen.per_epoch, strict=True
+        )
+    ]
+
+
+def evaluate(model: keras.Model, batches: tf.data.Dataset) -> Evaluation:
+    """Loss and accuracy over the batches. The loss is the mean over the images."""
+    metrics = model.evaluate(batches, return_dict=True, verbose=0)
+    return Evaluation(metrics["loss"], metrics["accuracy"], count_images(model))
+
+
+class CountImages(keras.callbacks.Callback):
+    """Keep how many images each epoch's loss was computed from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.per_epoch: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.per_epoch.append(count_images(self.model))
+
+
+def count_images(model: keras.Model) -> int:
+    """Return how many images the last pass has seen: what Keras divided the summed loss by."""
+    return int(model.metrics[0].count)
