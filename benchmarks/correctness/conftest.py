@@ -1,0 +1,135 @@
+"""What the correctness tests try: pipelines in worker processes, and the suite itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import DatasetRequest, Manifest, prepare
+from stagebench.measurement.process import WorkerProcess
+from stagebench.pipelines import FRAMEWORKS
+
+
+class RemotePipeline:
+    """A `contract.Pipeline` in a worker process: the same methods, dataclasses come back as dicts."""
+
+    def __init__(self, worker: WorkerProcess, case: Case, workload: Workload, manifest: Manifest) -> None:
+        worker.send_open(case, workload, manifest)
+        self.facts = worker.receive()
+        self._worker = worker
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        return lambda *arguments: self._worker.request("call", method=method, arguments=list(arguments))
+
+
+OpenPipeline = Callable[..., RemotePipeline]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that names `framework` for each real framework of the session."""
+    if "framework" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("frameworks")
+        metafunc.parametrize(
+            "framework",
+            [
+                pytest.param(name, marks=pytest.mark.skipif(bool(f.missing()), reason=str(f.missing())))
+                for name, f in FRAMEWORKS.items()
+                if f.imports and (not chosen or name in chosen)
+            ],
+            scope="session",  # all tests of a framework in a row, in one process
+        )
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """230 training and 110 test images of 100 classes: the last batches are ragged."""
+    request = DatasetRequest("synthetic", train_images=230, test_images=110, classes=100)
+    return prepare(request, tmp_path_factory.mktemp("datasets"), lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def start_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], WorkerProcess]]:
+    workers: list[WorkerProcess] = []
+
+    def start(name: str) -> WorkerProcess:
+        workers.append(WorkerProcess(name, tmp_path_factory.mktemp(name)))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture(scope="session")
+def worker(framework: str, start_worker: Callable[[str], WorkerProcess]) -> Iterator[WorkerProcess]:
+    worker = start_worker(framework)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="session")
+def open_pipeline(framework: str, worker: WorkerProcess, small_dataset: Manifest) -> OpenPipeline:
+    """Return a function that makes a fresh pipeline; it takes axes of the case and fields of the workload."""
+
+    def open_(worker: WorkerProcess = worker, **changes: Any) -> RemotePipeline:
+        axes = {
+            "device": "cpu",
+            "batch_size": 32,
+            "workers": 0,
+            "cache": "off",
+            "augment": "off",
+            "recipe": "published",
+        }
+        workload = {"classes": len(small_dataset.classes)}
+        for name, value in changes.items():
+            (axes if name in axes else workload)[name] = value
+        if FRAMEWORKS[framework].chooses_workers:
+            axes["workers"] = "auto"
+        return RemotePipeline(worker, Case(framework, **axes), Workload(**workload), small_dataset)
+
+    return open_
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Callable[[str], str]:
+    """Return a function that gives the path of a model file with a framework's suffix."""
+    suffixes = {"torch": ".pt", "tensorflow": ".keras", "simulated": ".npy"}
+    return lambda framework: str(tmp_path / f"model{suffixes[framework]}")
+
+
+ROOT = Path(__file__).parents[2]
+TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=2")
+
+
+class Suite:
+    """Runs `pytest benchmarks` in a process and a folder of its own, by default on `simulated`."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.folder = pytester.path
+        self.command = [sys.executable, "-m", "pytest", str(ROOT / "benchmarks"), "-p", "no:cacheprovider"]
+        self._pytester = pytester
+
+    def run(self, *options: str, frameworks: str = "simulated") -> pytest.RunResult:
+        return self._pytester.run(*self.command, *TINY, f"--frameworks={frameworks}", *options)
+
+    def saved(self) -> list[dict[str, Any]]:
+        """Return what was autosaved, oldest run first."""
+        return [json.loads(path.read_text()) for path in sorted(self.folder.glob(".benchmarks/*/*.json"))]
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cache: Path) -> Suite:
+    monkeypatch.setenv("STAGEBENCH_CACHE", str(suite_cache))
+    monkeypatch.delenv("STAGEBENCH_SIMULATED", raising=False)
+    return Suite(pytester)
+
+
+@pytest.fixture(scope="session")
+def suite_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")

@@ -1,0 +1,157 @@
+"""What the options of `pytest benchmarks` select, and what wrong ones get."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def collected(result):
+    return [line for line in result.outlines if "::test_" in line]
+
+
+def test_every_stage_has_one_test_for_each_case(suite):
+    result = suite.run(
+        "--batch-sizes=16,32",
+        "--workers=0,2",
+        "--cache=off,on",
+        "--augment=off,on",
+        "--collect-only",
+        "-q",
+        frameworks="torch,tensorflow",
+    )
+
+    tests = collected(result)
+    # torch: 2 x 2 x 2 x 2; tensorflow, which chooses its own workers: 2 x 2 x 2
+    assert sum("[torch-" in test for test in tests) == 6 * 16
+    assert sum("[tensorflow-" in test for test in tests) == 6 * 8
+    assert len(set(tests)) == len(tests) == 144
+
+
+def test_stages_come_in_the_order_of_the_pipeline(suite):
+    result = suite.run("--collect-only", "-q", "--cache=on")
+
+    files = [test.rpartition("/")[2].partition(".py")[0] for test in collected(result)]
+    assert files == [
+        "test_data_loading",
+        "test_model_building",
+        "test_training",
+        "test_model_saving",
+        "test_model_loading",
+        "test_evaluation",
+    ]
+
+
+def test_ids_hold_the_case_and_no_version(suite):
+    result = suite.run("--collect-only", "-q", "--stages=training", "--cache=off", frameworks="torch")
+
+    (test,) = collected(result)
+    assert test.endswith(
+        "test_training.py::test_training[torch-cpu-batch32-workers0-cache_off-augment_on-published]"
+    )
+
+
+def test_k_selects_cases(suite):
+    result = suite.run("-k", "training and cache_on", "--collect-only", "-q")
+
+    assert len(collected(result)) == 1
+
+
+def test_a_repeated_value_counts_once(suite):
+    result = suite.run("--batch-sizes=16,16", "--stages=training", "--cache=on", "--collect-only", "-q")
+
+    assert len(collected(result)) == 1
+
+
+def test_an_option_wins_over_its_preset(suite):
+    options = ("--preset=article", "--workers=0", "--augment=on", "--cache=on", "--stages=training")
+    result = suite.run(*options, "--collect-only", "-q", frameworks="torch")
+
+    assert [size for size in (16, 32, 64) if f"batch{size}-" in result.stdout.str()] == [16, 32, 64]
+    assert len(collected(result)) == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "--frameworks=jax",
+            "argument --frameworks: unknown value 'jax'; known: torch, tensorflow, simulated",
+        ),
+        ("--devices=tpu", "argument --devices: unknown value 'tpu'; known: cpu, cuda"),
+        (
+            "--stages=training,fitting",
+            "argument --stages: unknown value 'fitting'; known: data_loading, model_",
+        ),
+        ("--recipes=secret", "argument --recipes: unknown value 'secret'; known: published"),
+        ("--preset=huge", "argument --preset: unknown value 'huge'; known: quick, article"),
+        ("--cache=maybe", "argument --cache: unknown value 'maybe'; known: off, on"),
+        ("--batch-sizes=0", "argument --batch-sizes: '0' is not a whole number of 1 or more"),
+        ("--batch-sizes=-1", "argument --batch-sizes: '-1' is not a whole number of 1 or more"),
+        ("--batch-sizes=32,abc", "argument --batch-sizes: 'abc' is not a whole number of 1 or more"),
+        ("--batch-sizes=", "argument --batch-sizes: '' is not a whole number of 1 or more"),
+        ("--workers=-2", "argument --workers: '-2' is not a whole number of 0 or more"),
+        ("--rounds=0", "argument --rounds: '0' is not a whole number of 1 or more"),
+        ("--learning-rate=nan", "argument --learning-rate: 'nan' is not a number above 0"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error_that_names_the_known_ones(suite, option, message):
+    result = suite.run(option, frameworks="simulated")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert message in result.stderr.str().replace("\n", " ")
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(suite, monkeypatch):
+    (suite.folder / "hide.py").write_text(
+        "import importlib.util\n"
+        "find_spec = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find_spec(name, *a)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(suite.folder))
+    result = suite.run("-p", "hide", "--cache=on", "-rs", frameworks="torch,simulated")
+
+    result.assert_outcomes(passed=6, skipped=6)
+    result.stdout.fnmatch_lines("*torch: torch not installed here; try: pip install torch torchvision")
+
+
+def test_without_any_framework_the_error_says_what_to_install(suite, monkeypatch):
+    (suite.folder / "hide.py").write_text(
+        "import importlib.util\n"
+        "find_spec = importlib.util.find_spec\n"
+        "hidden = ('torch', 'tensorflow')\n"
+        "importlib.util.find_spec = lambda name, *a: None if name in hidden else find_spec(name, *a)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(suite.folder))
+    result = suite._pytester.run(*suite.command, "-p", "hide")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        "ERROR: no framework is installed here; try: pip install torch torchvision or *"
+    )
+
+
+def test_cuda_without_a_gpu_is_skipped_with_the_reason(suite, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # no nvidia-smi, whatever the machine has
+    result = suite.run("--devices=cpu,cuda", "--cache=on", "--stages=training", "-rs")
+
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines("*no NVIDIA GPU here: nvidia-smi lists none")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "*no-such-folder*"),
+        (lambda folder: (folder / "train/a").mkdir(parents=True), "*test*"),
+    ],
+)
+def test_a_wrong_data_set_ends_the_session_before_any_timing(suite, make, message):
+    folder = suite.folder / "no-such-folder"
+    make(folder)
+    result = suite.run(f"--dataset={folder}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(f"*data set: {message}")
+    assert "Traceback" not in result.stdout.str()
+    assert suite.saved() == []

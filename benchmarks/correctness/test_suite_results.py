@@ -1,0 +1,159 @@
+"""What is saved and compared: complete, unchanged, and only what passed its checks."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from stagebench.case import STAGES
+
+CONTRACT = """
+stage framework framework_version environment device device_name batch_size workers cache augment recipe
+images images_per_second cold_seconds peak_rss_bytes processes threads loss accuracy dataset_fingerprint
+"""
+
+
+def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
+    suite.run("--cache=on", "--processes=2").assert_outcomes(passed=6)
+
+    (run,) = suite.saved()
+    assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == list(STAGES)
+    for benchmark in run["benchmarks"]:
+        info = benchmark["extra_info"]
+        assert set(info) >= set(CONTRACT.split())
+        assert len(benchmark["stats"]["data"]) == len(info["cpu_seconds"]) == 4, "2 processes x 2 rounds"
+        assert info["processes"] == 2
+        assert info["cold_seconds"] > 0
+        assert info["peak_rss_bytes"] > 10_000_000
+        assert len(info["dataset_fingerprint"]) >= 16
+        assert (info["images"], info["workers"], info["cache"]) in (
+            (40, 0, "on"),
+            (20, 0, "on"),
+            (None, 0, "on"),
+        )
+
+
+def test_the_same_machine_and_data_read_the_same_twice(suite):
+    suite.run("--cache=on", "--stages=training")
+    suite.run("--cache=on", "--stages=training")
+
+    first, second = suite.saved()
+    assert first["machine_info"] == second["machine_info"]
+    assert first["machine_info"]["cpu"]["brand_raw"]
+    assert {"frameworks", "gpus", "libraries", "thread_variables"} <= set(first["machine_info"])
+    fingerprints = {run["benchmarks"][0]["extra_info"]["dataset_fingerprint"] for run in (first, second)}
+    assert len(fingerprints) == 1
+
+
+def test_a_second_run_compares_every_case_with_the_first(suite):
+    suite.run("--cache=on")
+    result = suite.run("--cache=on", "--benchmark-compare")
+
+    compared = [line for line in result.outlines if "(NOW)" in line]
+    before = [line for line in result.outlines if "(0001_" in line]
+    assert len(compared) == len(before) == 6
+    assert "machine_info is different" not in result.stdout.str() + result.stderr.str()
+
+
+def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
+    options = ("--cache=on", "--stages=training", "--benchmark-compare=0001")
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 0.02}}')
+    suite.run("--cache=on", "--stages=training")
+    equal = suite.run(*options, "--benchmark-compare-fail=median:20%")
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 0.2}}')
+    slower = suite.run(*options, "--benchmark-compare-fail=median:20%")
+
+    assert equal.ret == 0
+    assert slower.ret == 1
+    slower.stderr.fnmatch_lines("*Performance has regressed*")
+
+
+@pytest.mark.parametrize(
+    ("stage", "fault", "message"),
+    [
+        ("data_loading", "lose_an_image", "*an epoch is not every training image once*"),
+        ("training", "diverge", "*loss per epoch is not finite: *nan*"),
+        ("model_saving", "lose_precision", "*the saved model's logits differ by *"),
+        ("model_building", "raise", "*RuntimeError: simulated failure"),
+    ],
+)
+def test_a_case_whose_check_fails_has_no_time_in_any_file(suite, monkeypatch, stage, fault, message):
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({stage: {"fault": fault}}))
+    result = suite.run(
+        "--cache=on", f"--stages={stage},data_loading,model_loading", "--benchmark-json=all.json"
+    )
+
+    result.stdout.fnmatch_lines(message)
+    (autosaved,) = suite.saved() or [{"benchmarks": []}]
+    dumped = json.loads((suite.folder / "all.json").read_text()) if autosaved["benchmarks"] else autosaved
+    for run in (autosaved, dumped):
+        assert stage not in [benchmark["extra_info"]["stage"] for benchmark in run["benchmarks"]]
+    assert f"test_{stage}[" not in result.stdout.str().partition("Name (time in")[2].partition("Legend")[0]
+    assert "Benchmark fixture was not used" not in result.stdout.str()
+
+
+def test_durations_arrive_unchanged(pytester):
+    durations = [0.1, 0.30000000000000004, 1e-9, 12345.678901234567]
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from stagebench.measurement.replay import recorded_seconds, replay
+
+        @pytest.mark.benchmark(timer=recorded_seconds)
+        def test_it(benchmark):
+            replay(benchmark, {durations})
+        """
+    )
+    pytester.run(sys.executable, "-m", "pytest", "--benchmark-json=out.json", "-p", "no:cacheprovider")
+
+    (benchmark,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    assert benchmark["stats"]["data"] == durations
+
+
+def test_disabled_benchmarks_run_every_check_once_and_save_nothing(suite):
+    result = suite.run("--cache=on", "--benchmark-disable")
+
+    result.assert_outcomes(passed=6)
+    assert suite.saved() == []
+
+
+def test_skipped_benchmarks_start_no_worker_process(suite):
+    result = suite.run("--cache=on", "--benchmark-skip", "-k", "test_training and simulated")
+
+    result.assert_outcomes(skipped=1)
+    assert "[1/" not in result.stdout.str()
+
+
+def test_only_benchmarks_run_under_benchmark_only(suite):
+    suite.run("--cache=on", "--benchmark-only", "--stages=training").assert_outcomes(passed=1)
+
+
+def test_a_histogram_of_each_group_is_drawn(suite):
+    suite.run("--cache=on", "--stages=training", "--benchmark-histogram=plot").assert_outcomes(passed=1)
+
+    (plot,) = suite.folder.glob("plot*.svg")
+    assert "<svg" in plot.read_text()
+
+
+def test_rivals_stand_in_one_table_and_in_the_summary(suite):
+    result = suite.run("--cache=on", "--stages=training", "--workers=0,2")
+
+    result.stdout.fnmatch_lines(
+        [
+            "*benchmark 'training: cpu, batch 32, cache on, augment on': 2 tests*",
+            "*test_training?simulated*workers0*",
+            "*test_training?simulated*workers2*",
+            "cpu, batch 32, cache on, augment on",
+            "training * 0w *",
+            " * 2w *",
+        ]
+    )
+
+
+def test_the_summary_fits_80_columns(suite):
+    result = suite.run("--cache=on", "--workers=20")
+
+    summary = result.outlines[next(i for i, line in enumerate(result.outlines) if "- stagebench -" in line) :]
+    assert max(map(len, summary)) <= 80, max(summary, key=len)

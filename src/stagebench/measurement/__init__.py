@@ -1,0 +1,1 @@
+"""Taking times: worker processes, the order of rounds, samples, the machine."""

@@ -1,0 +1,120 @@
+"""The outside of a worker process: start it, ask it, and say what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import execnet
+import psutil
+
+from stagebench.case import Case, Workload, plain
+from stagebench.dataset import Manifest
+from stagebench.measurement.wire import decode, encode
+from stagebench.pipelines import FRAMEWORKS
+from stagebench.pipelines.contract import UnavailableError
+
+STDERR_LINES = 15
+"""How many of its last lines on stderr are shown when a worker process died."""
+
+
+class WorkerError(Exception):
+    """The worker process died, or its pipeline raised. The message is for the user."""
+
+
+def _remote_main(channel):  # type: ignore[no-untyped-def]  # its source is sent to the new process
+    import os as process_os
+    import sys as process_sys
+
+    log, source_folder = channel.receive()
+    process_os.dup2(process_os.open(log, process_os.O_WRONLY | process_os.O_CREAT, 0o600), 2)
+    process_sys.path.append(source_folder)  # last: another environment's own packages come first
+    channel.send(process_os.getpid())
+    from stagebench.measurement.worker import serve
+
+    serve(channel)
+
+
+class WorkerProcess:
+    """A fresh Python process for one case. Use it as a context manager: it ends with the block.
+
+    Requests come in two halves, `send` and `receive`, so that several processes can start at once.
+    """
+
+    def __init__(self, name: str, folder: Path, python: str = sys.executable) -> None:
+        self.name = name
+        self._log = folder / "stderr.txt"
+        self._group = execnet.Group()
+        gateway = self._group.makegateway(f"popen//python={shlex.quote(python)}//execmodel=main_thread_only")
+        self._channel = gateway.remote_exec(_remote_main)
+        self._channel.send((str(self._log), str(Path(__file__).parents[2])))
+        self._process = psutil.Process(self._channel.receive())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, method: str, /, **arguments: Any) -> None:
+        """Ask for a method of `worker.Worker`."""
+        with contextlib.suppress(OSError):  # a dead process: `receive` says how it died
+            self._channel.send((method, encode(arguments)))
+
+    def receive(self) -> Any:
+        """Return what the method returned; raises `WorkerError` or `UnavailableError`."""
+        try:
+            status, value = self._channel.receive()
+        except self._channel.RemoteError as error:
+            raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
+        except EOFError:
+            raise WorkerError(self._obituary()) from None
+        if status == "unavailable":
+            raise UnavailableError(value)
+        if status == "failed":
+            raise WorkerError(f"{self.name}: the pipeline raised an error\n{value}")
+        return decode(value)
+
+    def request(self, method: str, /, **arguments: Any) -> Any:
+        """Send and receive."""
+        self.send(method, **arguments)
+        return self.receive()
+
+    def send_open(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+        """Ask to import the case's framework and to make its pipeline."""
+        self.send(
+            "open",
+            module=FRAMEWORKS[case.framework].module,
+            case=plain(case),
+            workload=plain(workload),
+            manifest=manifest.file,
+        )
+
+    def close(self) -> None:
+        """End the process and its loader processes at once; there is nothing in them to keep."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in [*self._process.children(recursive=True), self._process]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._group.terminate(timeout=5)
+
+    def _obituary(self) -> str:
+        code = self._process.wait()
+        if code is not None and code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                how += " (by hand, or by the system because memory ran out)"
+        else:
+            how = f"exited with status {code}"
+        lines = self._log.read_text(errors="replace").splitlines()[-STDERR_LINES:]
+        last_lines = (
+            "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"
+        )
+        return f"{self.name}: the worker process {how}; {last_lines}"

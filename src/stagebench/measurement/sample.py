@@ -1,0 +1,60 @@
+"""What a measurement yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from stagebench.pipelines.contract import Facts
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One execution of a stage in a worker process."""
+
+    seconds: float
+    """Wall-clock time of the stage alone, device synchronised at both ends, garbage collection off."""
+    cpu_seconds: float
+    """User and system time of the worker process and its finished child processes, meanwhile."""
+    outcome: dict[str, Any]
+    """What the stage did, for its checks; see `stages.py`."""
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """What one fresh worker process measured of one case."""
+
+    facts: Facts
+    cold: Sample
+    """The first execution: tracing, compiling, cache filling and start-up of loader processes included."""
+    rounds: list[Sample]
+    peak_rss_bytes: int | None
+    """Highest resident memory of the worker process; its loader processes are not in it."""
+    peak_child_rss_bytes: int | None
+    """Highest resident memory of any one loader process, pages shared with its parent included."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What all worker processes of one case measured at one stage."""
+
+    processes: list[ProcessRecord]
+
+    @property
+    def rounds(self) -> list[Sample]:
+        """The rounds of all processes, in the order in which they were taken."""
+        return [sample for process in self.processes for sample in process.rounds]
+
+    @property
+    def executions(self) -> list[Sample]:
+        """Every execution, the cold ones first: the checks hold for all of them."""
+        return [process.cold for process in self.processes] + self.rounds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a case has no measurement."""
+
+    reason: str
+    unavailable: bool = False
+    """The machine lacks what the case needs, e.g. its device: nothing went wrong."""

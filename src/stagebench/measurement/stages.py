@@ -1,0 +1,181 @@
+"""What each stage prepares, what of it is timed, and what it reports to its checks.
+
+Runs in the worker process and knows no framework.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stagebench.case import Stage, Workload
+from stagebench.pipelines.contract import Epoch, Evaluation, Pipeline
+
+
+class StageRun(ABC):
+    """A stage of one case. Only `run` is timed."""
+
+    def __init__(self, pipeline: Pipeline, checker: Pipeline, workload: Workload, folder: Path) -> None:
+        self.pipeline = pipeline
+        self.checker = checker
+        """A second pipeline of the same case, so that checks leave the measured one as it is."""
+        self.workload = workload
+        self.path = folder / f"model{pipeline.model_suffix}"
+        self.set_up()
+
+    def set_up(self) -> None:  # noqa: B027  # not every stage needs what earlier stages leave behind
+        """Do what the earlier stages of the pipeline would have done."""
+
+    def prepare(self) -> None:  # noqa: B027
+        """Restore the state in which every execution begins."""
+
+    @abstractmethod
+    def run(self) -> Any:
+        """Run the stage itself."""
+
+    @abstractmethod
+    def outcome(self, result: Any) -> dict[str, Any]:
+        """Say in plain data what the execution that returned `result` did."""
+
+
+class DataLoading(StageRun):
+    """One epoch of training batches delivered on the device, every batch read."""
+
+    def run(self) -> list[Any]:
+        return self.pipeline.load_data()
+
+    def outcome(self, result: list[Any]) -> dict[str, Any]:
+        labels = self.pipeline.class_indices(result)
+        return {
+            "images": len(labels),
+            "images_per_class": np.bincount(labels, minlength=self.workload.classes).tolist(),
+        }
+
+
+class ModelBuilding(StageRun):
+    """Model and optimiser with all variables in place on the device."""
+
+    def run(self) -> None:
+        self.pipeline.build_model()
+
+    def outcome(self, result: None) -> dict[str, Any]:
+        return {
+            "parameters": sum(value.size for value in self.pipeline.weights()),
+            "trainable_parameters": self.pipeline.trainable_weights(),
+        }
+
+
+class Training(StageRun):
+    """`epochs` epochs, each time from the same initial weights."""
+
+    def set_up(self) -> None:
+        self.pipeline.build_model()
+        self.initial_weights = self.pipeline.weights()
+        self.checked = False
+
+    def prepare(self) -> None:
+        self.pipeline.set_weights(self.initial_weights)
+
+    def run(self) -> list[Epoch]:
+        return self.pipeline.train(self.workload.epochs)
+
+    def outcome(self, result: list[Epoch]) -> dict[str, Any]:
+        losses = [epoch.loss for epoch in result]
+        if len(losses) == 1 and not self.checked:
+            # Whether a loss falls shows in two epochs: train a second one, off the clock.
+            losses += [epoch.loss for epoch in self.pipeline.train(1)]
+        self.checked = True
+        return {
+            "images": sum(epoch.images for epoch in result),
+            "losses": losses,
+            "loss": result[-1].loss,
+            "accuracy": result[-1].accuracy,
+        }
+
+
+class ModelSaving(StageRun):
+    """The model written to a new file."""
+
+    def set_up(self) -> None:
+        build_distinct_model(self.pipeline, self.workload)
+        self.images = sample_images(self.workload)
+        self.expected = self.pipeline.predict(self.images)
+
+    def prepare(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def run(self) -> None:
+        self.pipeline.save_model(self.path)
+
+    def outcome(self, result: None) -> dict[str, Any]:
+        self.checker.load_model(self.path)
+        logits = self.checker.predict(self.images)
+        return {
+            "file_bytes": self.path.stat().st_size,
+            "logit_difference": float(np.abs(logits - self.expected).max()),
+        }
+
+
+class ModelLoading(ModelSaving):
+    """From the file to a model ready to predict on the device."""
+
+    def set_up(self) -> None:
+        super().set_up()
+        self.pipeline.save_model(self.path)
+
+    def prepare(self) -> None:
+        pass
+
+    def run(self) -> None:
+        self.checker.load_model(self.path)
+
+    def outcome(self, result: None) -> dict[str, Any]:
+        logits = self.checker.predict(self.images)
+        return {"logit_difference": float(np.abs(logits - self.expected).max())}
+
+
+class Evaluating(StageRun):
+    """Loss and accuracy over the whole test split, of a model trained as in `training`, saved and loaded."""
+
+    def set_up(self) -> None:
+        self.pipeline.build_model()
+        self.pipeline.train(self.workload.epochs)
+        self.pipeline.save_model(self.path)
+        self.pipeline.load_model(self.path)
+
+    def run(self) -> Evaluation:
+        return self.pipeline.evaluate()
+
+    def outcome(self, result: Evaluation) -> dict[str, Any]:
+        return dict(vars(result))
+
+
+STAGE_RUNS: dict[Stage, type[StageRun]] = {
+    "data_loading": DataLoading,
+    "model_building": ModelBuilding,
+    "training": Training,
+    "model_saving": ModelSaving,
+    "model_loading": ModelLoading,
+    "evaluation": Evaluating,
+}
+
+
+def build_distinct_model(pipeline: Pipeline, workload: Workload) -> None:
+    """Build a model in which no variable has the value that a fresh one has.
+
+    A file that loses, say, BatchNorm's running statistics (0 and 1 in a fresh model) then shows.
+    """
+    pipeline.build_model()
+    generator = np.random.default_rng(workload.seed)
+    pipeline.set_weights(
+        [value + np.float32(0.01) * generator.random(value.shape, np.float32) for value in pipeline.weights()]
+    )
+
+
+def sample_images(workload: Workload) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Eight random images, float32 [8, H, W, 3] from 0 to 1, to compare models on."""
+    generator = np.random.default_rng(workload.seed)
+    return generator.random((8, workload.input_size, workload.input_size, 3), np.float32)

@@ -1,0 +1,114 @@
+"""The inside of a worker process: the one place where a framework is imported and time is taken."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from stagebench.case import Case, Stage, Workload
+from stagebench.dataset import Manifest
+from stagebench.measurement.sample import Sample
+from stagebench.measurement.stages import STAGE_RUNS, StageRun
+from stagebench.measurement.wire import decode, encode
+from stagebench.pipelines.contract import Pipeline, UnavailableError
+
+
+def serve(channel: Any) -> None:
+    """Answer requests `(method of Worker, arguments)` until the channel closes."""
+    _die_with_parent()
+    worker = Worker()
+    for method, arguments in channel:
+        try:
+            reply = ("done", encode(getattr(worker, method)(**decode(arguments))))
+        except UnavailableError as reason:
+            reply = ("unavailable", str(reason))
+        except Exception:
+            reply = ("failed", traceback.format_exc())
+        channel.send(reply)
+
+
+class Worker:
+    """Holds one case's pipeline, and one stage of it at a time."""
+
+    case: Case
+    workload: Workload
+    pipeline: Pipeline
+    stage_run: StageRun
+
+    def open(self, module: str, case: dict[str, Any], workload: dict[str, Any], manifest: str) -> Any:
+        """Import the framework and make the case's pipeline; returns its `Facts`."""
+        self.case, self.workload = Case(**case), Workload(**workload)
+        self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
+        self.pipeline = self._new_pipeline()
+        return self.pipeline.facts()
+
+    def call(self, method: str, arguments: list[Any]) -> Any:
+        """Call a method of the pipeline."""
+        return getattr(self.pipeline, method)(*arguments)
+
+    def set_up(self, stage: Stage, folder: str) -> None:
+        """Bring the pipeline to where the stage begins."""
+        self.stage_run = STAGE_RUNS[stage](self.pipeline, self._new_pipeline(), self.workload, Path(folder))
+        gc.collect()
+        gc.freeze()  # else each collection before a round walks the framework's own objects: 0.2 s
+
+    def execute(self) -> Sample:
+        """Execute the stage once and time it."""
+        stage_run, synchronize = self.stage_run, self.pipeline.synchronize
+        stage_run.prepare()
+        gc.collect()
+        gc.disable()
+        try:
+            synchronize()
+            cpu_start = _cpu_seconds()
+            start = perf_counter()
+            result = stage_run.run()
+            synchronize()
+            seconds = perf_counter() - start
+            cpu_seconds = _cpu_seconds() - cpu_start
+        finally:
+            gc.enable()
+        return Sample(seconds, cpu_seconds, stage_run.outcome(result))
+
+    def peak_memory(self) -> tuple[int | None, int | None]:
+        """Highest resident bytes so far: of this process, and of any one of its finished child processes."""
+        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT
+        return _own_peak_rss(), children or None
+
+    def _new_pipeline(self) -> Pipeline:
+        pipeline: Pipeline = self.module.Pipeline(self.case, self.workload, self.manifest)
+        return pipeline
+
+
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def _own_peak_rss() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: that one starts at the size which the parent had when it started this process.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _die_with_parent() -> None:
+    """Leave Ctrl-C to the pytest process, and never outlive it, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

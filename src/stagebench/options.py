@@ -1,0 +1,185 @@
+"""The options of `pytest benchmarks`: what they are called, what they take, and what they come to."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stagebench.case import DEVICES, RECIPES, STAGES, SWITCH, Matrix, Stage, Workload
+from stagebench.dataset import DatasetRequest, Manifest
+from stagebench.measurement.machine import gpu_names
+from stagebench.pipelines import FRAMEWORKS, INSTALLED
+
+Parser = Callable[[str], Any]
+
+
+def one_of(*known: str) -> Parser:
+    """Take one of the known words."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ArgumentTypeError(f"unknown value {text!r}; known: {', '.join(known)}")
+        return text
+
+    return parse
+
+
+def integer(minimum: int) -> Parser:
+    """Take a whole number that is not below the minimum."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or int(text) < minimum:
+            raise ArgumentTypeError(f"{text!r} is not a whole number of {minimum} or more")
+        return int(text)
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """Take a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def comma_list(parse_item: Parser) -> Parser:
+    """Take values separated by commas; a repeated value counts once."""
+
+    def parse(text: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(parse_item(item.strip()) for item in text.split(",")))
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of `pytest benchmarks`."""
+
+    flag: str
+    parse: Parser
+    default: Any
+    help: str
+
+    @property
+    def name(self) -> str:
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+def _default_devices() -> tuple[str, ...]:
+    return DEVICES if gpu_names() else ("cpu",)
+
+
+OPTIONS = (
+    Option(
+        "--frameworks",
+        comma_list(one_of(*FRAMEWORKS)),
+        lambda: tuple(INSTALLED),
+        f"of {', '.join(FRAMEWORKS)} (default: every real one that is installed)",
+    ),
+    Option(
+        "--devices",
+        comma_list(one_of(*DEVICES)),
+        _default_devices,
+        "of cpu, cuda (default: cpu, and cuda where there is an NVIDIA GPU)",
+    ),
+    Option("--batch-sizes", comma_list(integer(1)), (32,), "images in a batch (default: 32)"),
+    Option(
+        "--workers",
+        comma_list(integer(0)),
+        (0,),
+        "data-loading processes, for frameworks that do not choose by themselves (default: 0)",
+    ),
+    Option("--cache", comma_list(one_of(*SWITCH)), SWITCH, "of off, on (default: off,on)"),
+    Option("--augment", comma_list(one_of(*SWITCH)), ("on",), "of off, on (default: on)"),
+    Option("--recipes", comma_list(one_of(*RECIPES)), ("published",), f"of {', '.join(RECIPES)}"),
+    Option("--stages", comma_list(one_of(*STAGES)), STAGES, f"of {', '.join(STAGES)} (default: all)"),
+    Option(
+        "--dataset",
+        str,
+        "synthetic",
+        "synthetic (default), cifar100:ARCHIVE, or a folder train/<class>/*.jpg, test/<class>/*.jpg",
+    ),
+    Option("--train-images", integer(1), 2000, "training images of the synthetic data set (default: 2000)"),
+    Option("--test-images", integer(1), 400, "test images of the synthetic data set (default: 400)"),
+    Option("--classes", integer(1), 100, "classes of the synthetic data set (default: 100)"),
+    Option("--image-size", integer(8), 64, "height and width of a stored image, in pixels (default: 64)"),
+    Option("--input-size", integer(16), 32, "height and width of the model's input, in pixels (default: 32)"),
+    Option("--epochs", integer(1), 1, "epochs in a training round (default: 1)"),
+    Option("--seed", integer(0), 25, "where all random numbers come from (default: 25)"),
+    Option("--learning-rate", positive_number, 0.001, "Adam's learning rate (default: 0.001)"),
+    Option("--rounds", integer(1), 5, "timed rounds in each fresh process (default: 5)"),
+    Option("--processes", integer(1), 1, "fresh processes for each case (default: 1)"),
+)
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "quick": {},
+    # The published tables' matrix. Each of its cases trains for 20 epochs: hours on a laptop.
+    "article": {
+        "batch_sizes": (16, 32, 64),
+        "workers": (0, 5, 10, 15, 20),
+        "augment": SWITCH,
+        "train_images": 50_000,
+        "test_images": 10_000,
+        "epochs": 20,
+        "rounds": 1,
+    },
+}
+"""Values that stand in for the defaults; an option that is given wins over its preset."""
+
+PRESET = Option("--preset", one_of(*PRESETS), "quick", f"of {', '.join(PRESETS)} (default: quick)")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options of a session come to."""
+
+    values: Mapping[str, Any]
+
+    @classmethod
+    def resolve(cls, given: Callable[[str], Any]) -> Settings:
+        """Take each option's value as given, else from the preset, else its default.
+
+        `given` returns the parsed value of an option by name, or None.
+        """
+        preset = PRESETS[given(PRESET.name) or PRESET.default]
+        values = {}
+        for option in OPTIONS:
+            value = given(option.name)
+            if value is None:
+                default = option.default() if callable(option.default) else option.default
+                value = preset.get(option.name, default)
+            values[option.name] = value
+        return cls(values)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return tuple(stage for stage in STAGES if stage in self.values["stages"])
+
+    @property
+    def rounds(self) -> int:
+        return int(self.values["rounds"])
+
+    @property
+    def processes(self) -> int:
+        return int(self.values["processes"])
+
+    @property
+    def matrix(self) -> Matrix:
+        axes = ("frameworks", "devices", "batch_sizes", "workers", "cache", "augment", "recipes")
+        return Matrix(**{axis: self.values[axis] for axis in axes})
+
+    @property
+    def dataset_request(self) -> DatasetRequest:
+        fields = ("train_images", "test_images", "classes", "image_size", "seed")
+        return DatasetRequest(self.values["dataset"], **{field: self.values[field] for field in fields})
+
+    def workload(self, manifest: Manifest) -> Workload:
+        """Return the workload on a data set, whose number of classes decides the width of the model."""
+        fields = ("input_size", "epochs", "learning_rate", "seed")
+        return Workload(len(manifest.classes), **{field: self.values[field] for field in fields})

@@ -1,0 +1,1 @@
+"""What people read: the terminal, and the extra columns of the saved JSON."""

@@ -1,0 +1,44 @@
+"""What the saved JSON says of a case beside its times. Keys are added here, never renamed."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from stagebench.case import Case, Stage, Workload, plain
+from stagebench.measurement.machine import cpu_name
+from stagebench.measurement.sample import Measurement
+
+
+def extra_info(
+    stage: Stage, case: Case, measurement: Measurement, workload: Workload, fingerprint: str
+) -> dict[str, Any]:
+    """Return the contract's keys; figures that do not apply to the stage are None."""
+    first, facts = measurement.processes[0], measurement.processes[0].facts
+    seconds = [sample.seconds for sample in measurement.rounds]
+    outcome = (first.rounds or [first.cold])[-1].outcome
+    images = outcome.get("images")
+    return {
+        "stage": stage,
+        **plain(case),
+        "framework_version": facts.framework_version,
+        "environment": case.framework,
+        "device_name": facts.device_name or cpu_name(),
+        "threads": facts.threads,
+        "images": images,
+        "images_per_second": images / median(seconds) if images and seconds else None,
+        "cold_seconds": median(process.cold.seconds for process in measurement.processes),
+        "cpu_seconds": [sample.cpu_seconds for sample in measurement.rounds],
+        "peak_rss_bytes": _highest(process.peak_rss_bytes for process in measurement.processes),
+        "peak_child_rss_bytes": _highest(process.peak_child_rss_bytes for process in measurement.processes),
+        "processes": len(measurement.processes),
+        "loss": outcome.get("loss"),
+        "accuracy": outcome.get("accuracy"),
+        "file_bytes": outcome.get("file_bytes"),
+        "workload": plain(workload),
+        "dataset_fingerprint": fingerprint,
+    }
+
+
+def _highest(values: Any) -> int | None:
+    return max((value for value in values if value is not None), default=None)
