@@ -28,10 +28,8 @@ class ProcessRecord:
     cold: Sample
     """The first execution: tracing, compiling, cache filling and start-up of loader processes included."""
     rounds: list[Sample]
-    peak_rss_bytes: int | None
+    peak_rss_bytes: int
     """Highest resident memory of the worker process; its loader processes are not in it."""
-    peak_child_rss_bytes: int | None
-    """Highest resident memory of any one loader process, pages shared with its parent included."""
 
 
 @dataclass(frozen=True)

@@ -120,5 +120,5 @@ class _CaseRun:
         self.rounds.append(Sample(**self.worker.request("execute")))
 
     def finish(self) -> None:
-        own, child = self.worker.request("peak_memory")
-        self.record = ProcessRecord(self.facts, self.cold, self.rounds, own, child)
+        peak = self.worker.request("peak_rss_bytes")
+        self.record = ProcessRecord(self.facts, self.cold, self.rounds, peak)

@@ -79,26 +79,19 @@ class Worker:
             gc.enable()
         return Sample(seconds, cpu_seconds, stage_run.outcome(result))
 
-    def peak_memory(self) -> tuple[int | None, int | None]:
-        """Highest resident bytes so far: of this process, and of any one of its finished child processes."""
-        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT
-        return _own_peak_rss(), children or None
+    def peak_rss_bytes(self) -> int:
+        """Highest resident memory of this process so far."""
+        status = Path("/proc/self/status")
+        if status.exists():
+            # Not ru_maxrss: that one starts at the size which the parent had when it started this process.
+            line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+            return int(line.split()[1]) * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     def _new_pipeline(self) -> Pipeline:
         pipeline: Pipeline = self.module.Pipeline(self.case, self.workload, self.manifest)
         return pipeline
-
-
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-def _own_peak_rss() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss: that one starts at the size which the parent had when it started this process.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
 
 
 def _cpu_seconds() -> float:

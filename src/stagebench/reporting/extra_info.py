@@ -29,8 +29,7 @@ def extra_info(
         "images_per_second": images / median(seconds) if images and seconds else None,
         "cold_seconds": median(process.cold.seconds for process in measurement.processes),
         "cpu_seconds": [sample.cpu_seconds for sample in measurement.rounds],
-        "peak_rss_bytes": _highest(process.peak_rss_bytes for process in measurement.processes),
-        "peak_child_rss_bytes": _highest(process.peak_child_rss_bytes for process in measurement.processes),
+        "peak_rss_bytes": max(process.peak_rss_bytes for process in measurement.processes),
         "processes": len(measurement.processes),
         "loss": outcome.get("loss"),
         "accuracy": outcome.get("accuracy"),
@@ -38,7 +37,3 @@ def extra_info(
         "workload": plain(workload),
         "dataset_fingerprint": fingerprint,
     }
-
-
-def _highest(values: Any) -> int | None:
-    return max((value for value in values if value is not None), default=None)

@@ -58,13 +58,13 @@ def _row(result: Result, stage: str) -> str:
     first, median, third = np.percentile(seconds, (25, 50, 75))
     cold = float(np.median([process.cold.seconds for process in result.measurement.processes]))
     images = result.measurement.rounds[-1].outcome.get("images")
-    peaks = [process.peak_rss_bytes for process in result.measurement.processes]
-    peak = max((peak for peak in peaks if peak), default=None)
+    peak = max(process.peak_rss_bytes for process in result.measurement.processes)
+    spread = f"{(third - first) / 2 / median:.0%}" if len(seconds) > 1 else ""
     return (
         f"{stage:<15}{result.case.rival:<26}{duration(median):>8}"
-        f"{f'{(third - first) / 2 / median:.0%}':>5}{duration(cold):>9}"
+        f"{spread:>5}{duration(cold):>9}"
         f"{f'{images / median:,.0f}' if images else '':>10}"
-        f"{f'{peak / 2**20:,.0f}M' if peak else '':>7}"
+        f"{f'{peak / 2**20:,.0f}M':>7}"
     )
 
 
