@@ -41,12 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stage(name): the test measures this stage, once for each case.")
     # A failed check leaves its benchmark without a round on purpose; the failure itself is the message.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
-    warnings.filterwarnings(
-        "ignore", "Not saving anything"
-    )  # under --benchmark-skip there is nothing to save
+    # Under --benchmark-skip there is nothing to save.
+    warnings.filterwarnings("ignore", "Not saving anything")
     config.stash[SETTINGS] = Settings.resolve(config.getoption)
     config.stash[RESULTS] = []
-    if not config.stash[SETTINGS].matrix.frameworks:
+    if all(FRAMEWORKS[name].missing() for name in config.stash[SETTINGS].matrix.frameworks):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
         raise pytest.UsageError(f"no framework is installed here; try: {commands}")
 
@@ -160,11 +159,13 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 
 @pytest.fixture
-def measure(stage: Stage, case: Case, groups: Groups) -> Callable[[], Measurement]:
+def measure(
+    stage: Stage, case: Case, groups: Groups, benchmark: BenchmarkFixture
+) -> Callable[[], Measurement]:
     """Return the measurement of the test's stage and case; fails or skips the test if there is none."""
 
     def measure_case() -> Measurement:
-        result = groups.measured(stage, case)
+        result = groups.measured(stage, case, timed=benchmark.enabled)
         if isinstance(result, Measurement):
             return result
         if result.unavailable:
@@ -201,9 +202,6 @@ class Groups:
         self, session: pytest.Session, manifest: Manifest, workload: Workload, progress: Progress
     ) -> None:
         self._settings = session.config.stash[SETTINGS]
-        self._timed = session.config.getoption("benchmark_enable") or not session.config.getoption(
-            "benchmark_disable"
-        )
         self._manifest, self._workload, self._progress = manifest, workload, progress
         self._results: dict[str, dict[Case, Measurement | Failure]] = {}
         self._cases: dict[str, list[Case]] = {}
@@ -212,22 +210,22 @@ class Groups:
                 case = _case_of(item)
                 self._cases.setdefault(case.group(_stage_of(item)), []).append(case)
 
-    def measured(self, stage: Stage, case: Case) -> Measurement | Failure:
-        """Return the case's measurement at the stage."""
+    def measured(self, stage: Stage, case: Case, timed: bool) -> Measurement | Failure:
+        """Return the case's measurement at the stage; if it is not `timed`, its cold execution alone."""
         group = case.group(stage)
         if group not in self._results:
-            self._results[group] = self._measure(group, stage)
+            self._results[group] = self._measure(group, stage, timed)
         return self._results[group][case]
 
-    def _measure(self, group: str, stage: Stage) -> dict[Case, Measurement | Failure]:
+    def _measure(self, group: str, stage: Stage, timed: bool) -> dict[Case, Measurement | Failure]:
         title = f"[{len(self._results) + 1}/{len(self._cases)}] {group}"
         results = measure_group(
             stage,
             self._cases[group],
             self._workload,
             self._manifest,
-            rounds=self._settings.rounds if self._timed else 0,
-            processes=self._settings.processes if self._timed else 1,
+            rounds=self._settings.rounds if timed else 0,
+            processes=self._settings.processes if timed else 1,
             report=lambda text: self._progress.draw(f"{title} - {text}"),
         )
         self._progress.finish(f"{title}; {'; '.join(brief(case, results[case]) for case in results)}")

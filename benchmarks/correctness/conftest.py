@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -10,25 +11,12 @@ from typing import Any
 
 import pytest
 
-from stagebench.case import Case, Workload
+from gate import Pair, Remote
 from stagebench.dataset import DatasetRequest, Manifest, prepare
 from stagebench.measurement.process import WorkerProcess
 from stagebench.pipelines import FRAMEWORKS
 
-
-class RemotePipeline:
-    """A `contract.Pipeline` in a worker process: the same methods, dataclasses come back as dicts."""
-
-    def __init__(self, worker: WorkerProcess, case: Case, workload: Workload, manifest: Manifest) -> None:
-        worker.send_open(case, workload, manifest)
-        self.facts = worker.receive()
-        self._worker = worker
-
-    def __getattr__(self, method: str) -> Callable[..., Any]:
-        return lambda *arguments: self._worker.request("call", method=method, arguments=list(arguments))
-
-
-OpenPipeline = Callable[..., RemotePipeline]
+OpenPipeline = Callable[..., Remote]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,44 +55,49 @@ def start_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="session")
-def worker(framework: str, start_worker: Callable[[str], WorkerProcess]) -> Iterator[WorkerProcess]:
-    worker = start_worker(framework)
-    yield worker
-    worker.close()
+def process_of(start_worker: Callable[[str], WorkerProcess]) -> Callable[[str], WorkerProcess]:
+    """Return a function that gives a framework's process, started at first use and kept for the session."""
+    return functools.cache(start_worker)
 
 
 @pytest.fixture(scope="session")
-def open_pipeline(framework: str, worker: WorkerProcess, small_dataset: Manifest) -> OpenPipeline:
+def second_worker(start_worker: Callable[[str], WorkerProcess]) -> Callable[[str], WorkerProcess]:
+    """Return a function that gives another process of a framework."""
+    return functools.cache(lambda framework: start_worker(f"{framework}-second"))
+
+
+@pytest.fixture(scope="session")
+def open_pipeline(
+    framework: str, process_of: Callable[[str], WorkerProcess], small_dataset: Manifest
+) -> OpenPipeline:
     """Return a function that makes a fresh pipeline; it takes axes of the case and fields of the workload."""
 
-    def open_(worker: WorkerProcess = worker, **changes: Any) -> RemotePipeline:
-        axes = {
-            "device": "cpu",
-            "batch_size": 32,
-            "workers": 0,
-            "cache": "off",
-            "augment": "off",
-            "recipe": "published",
-        }
-        workload = {"classes": len(small_dataset.classes)}
-        for name, value in changes.items():
-            (axes if name in axes else workload)[name] = value
-        if FRAMEWORKS[framework].chooses_workers:
-            axes["workers"] = "auto"
-        return RemotePipeline(worker, Case(framework, **axes), Workload(**workload), small_dataset)
+    def open_(worker: WorkerProcess | None = None, **changes: Any) -> Remote:
+        pair = Pair({framework: worker or process_of(framework)}, small_dataset)
+        (pipeline,) = pair.pipelines(**changes)
+        return pipeline
 
     return open_
+
+
+@pytest.fixture(scope="session")
+def pair(process_of: Callable[[str], WorkerProcess], small_dataset: Manifest) -> Pair:
+    """Both real frameworks, side by side."""
+    names = ("torch", "tensorflow")
+    for name in names:
+        if missing := FRAMEWORKS[name].missing():
+            pytest.skip(missing)
+    return Pair({name: process_of(name) for name in names}, small_dataset)
 
 
 @pytest.fixture
 def model_file(tmp_path: Path) -> Callable[[str], str]:
     """Return a function that gives the path of a model file with a framework's suffix."""
-    suffixes = {"torch": ".pt", "tensorflow": ".keras", "simulated": ".npy"}
-    return lambda framework: str(tmp_path / f"model{suffixes[framework]}")
+    return lambda framework: str(tmp_path / f"model{FRAMEWORKS[framework].model_suffix}")
 
 
 ROOT = Path(__file__).parents[2]
-TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=2")
+TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=2", "--devices=cpu")
 
 
 class Suite:
@@ -113,6 +106,7 @@ class Suite:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.folder = pytester.path
         self.command = [sys.executable, "-m", "pytest", str(ROOT / "benchmarks"), "-p", "no:cacheprovider"]
+        self.tiny = TINY
         self._pytester = pytester
 
     def run(self, *options: str, frameworks: str = "simulated") -> pytest.RunResult:

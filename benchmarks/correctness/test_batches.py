@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from itertools import product
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stagebench.dataset import Manifest
+
 BATCH_SIZE = 32
 SETTINGS = list(product((0, 2), ("off", "on")))
-"""Loading processes, cache. A framework that chooses its threads itself runs the first only once."""
+"""Loading processes (which a framework that sizes its own threads ignores), cache."""
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +118,17 @@ def test_a_cached_image_is_the_decoded_one(open_pipeline, workers):
 
     assert np.array_equal(epoch(pipeline, "test")[0], decoded), "while the cache fills"
     assert np.array_equal(epoch(pipeline, "test")[0], decoded), "from the cache"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_cached_epoch_needs_no_files(open_pipeline, small_dataset, tmp_path, workers):
+    """With loader processes, the next epoch's must find what this epoch's have put in."""
+    shutil.copytree(small_dataset.root, tmp_path / "data")
+    copied = Manifest.load(tmp_path / "data" / small_dataset.file.name)
+    pipeline = open_pipeline(manifest=copied, cache="on", workers=workers)
+    first, _ = epoch(pipeline)
+    shutil.rmtree(tmp_path / "data" / "train")
+
+    second, _ = epoch(pipeline)
+
+    assert sorted(image.tobytes() for image in first) == sorted(image.tobytes() for image in second)

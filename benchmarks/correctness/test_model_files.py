@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+from stagebench.case import RECIPES
 
 
-def test_a_reloaded_model_is_equal_in_another_process(open_pipeline, start_worker, framework, model_file):
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_reloaded_model_is_equal_in_another_process(
+    open_pipeline, second_worker, framework, model_file, recipe
+):
     path, images = model_file(framework), np.random.default_rng(0).random((8, 32, 32, 3), np.float32)
-    pipeline = open_pipeline()
+    pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
     pipeline.train(1)  # so that running statistics are not those of a fresh model
     pipeline.save_model(path)
 
-    other = open_pipeline(start_worker(f"{framework}-other"))
+    other = open_pipeline(second_worker(framework), recipe=recipe)
     other.load_model(path)
 
-    for ours, theirs in zip(pipeline.weights(), other.weights(), strict=True):
-        assert np.array_equal(ours, theirs)
+    theirs = other.weights()
+    for name, ours in pipeline.weights().items():
+        assert np.array_equal(ours, theirs[name]), f"{name} differs"
     assert pipeline.trainable_weights() == other.trainable_weights()
     difference = np.abs(pipeline.predict(images) - other.predict(images)).max()
     assert difference == 0, f"logits differ by {difference:.1e}"
 
 
-def test_a_loaded_model_evaluates_like_the_saved_one(open_pipeline, framework, model_file):
-    pipeline = open_pipeline()
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_loaded_model_evaluates_like_the_saved_one(open_pipeline, framework, model_file, recipe):
+    pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
     pipeline.train(1)
     before = pipeline.evaluate()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from stagebench.case import RECIPES
+
 BLOCKS = ((32, 32, 896, 128), (16, 64, 18_496, 256), (8, 128, 73_856, 512), (4, 128, 147_584, 512))
 """Height and width, channels, parameters of the convolution and of BatchNorm, of each block."""
 
@@ -21,8 +25,9 @@ ARTICLE_TABLE = [
 ]
 
 
-def test_every_layer_is_the_articles(open_pipeline):
-    pipeline = open_pipeline()
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_layer_is_the_articles(open_pipeline, recipe):
+    pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
 
     rows = [(row["kind"], tuple(row["output_shape"]), row["parameters"]) for row in pipeline.layers()]
@@ -32,11 +37,12 @@ def test_every_layer_is_the_articles(open_pipeline):
     assert [row for row in rows if row != dense_activation] == ARTICLE_TABLE
 
 
-def test_parameters_are_271652_of_which_270948_trainable(open_pipeline):
-    pipeline = open_pipeline()
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_parameters_are_271652_of_which_270948_trainable(open_pipeline, recipe):
+    pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
 
-    total = sum(value.size for value in pipeline.weights())
+    total = sum(value.size for value in pipeline.weights().values())
     trainable = pipeline.trainable_weights()
 
     assert (total, trainable, total - trainable) == (271_652, 270_948, 704)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stagebench.case import RECIPES
+
 
 def run(pipeline):
     """Return everything random of a short training: batches, initial weights, losses, final weights."""
@@ -15,15 +17,16 @@ def run(pipeline):
     return {
         "images": np.concatenate([images for images, _ in batches]),
         "labels": np.concatenate([labels for _, labels in batches]),
-        "initial weights": np.concatenate([value.ravel() for value in initial]),
+        "initial weights": np.concatenate([value.ravel() for value in initial.values()]),
         "losses": np.array(losses),
     }
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("cache", ["off", "on"])
-def test_the_same_seed_gives_the_same_run(open_pipeline, cache):
-    first = run(open_pipeline(augment="on", cache=cache))
-    second = run(open_pipeline(augment="on", cache=cache))
+def test_the_same_seed_gives_the_same_run(open_pipeline, cache, recipe):
+    first = run(open_pipeline(augment="on", cache=cache, recipe=recipe))
+    second = run(open_pipeline(augment="on", cache=cache, recipe=recipe))
 
     for what, values in first.items():
         assert np.array_equal(values, second[what]), f"{what} differ"
@@ -46,23 +49,22 @@ def test_the_number_of_workers_changes_nothing(open_pipeline, cache):
         assert np.array_equal(values, helped[what]), f"{what} differ"
 
 
-def test_another_process_gives_the_same_run(open_pipeline, start_worker, framework):
+def test_another_process_gives_the_same_run(open_pipeline, second_worker, framework):
     here = run(open_pipeline(augment="on"))
-    other = run(open_pipeline(start_worker(f"{framework}-again"), augment="on"))
+    other = run(open_pipeline(second_worker(framework), augment="on"))
 
     for what, values in here.items():
         assert np.array_equal(values, other[what]), f"{what} differ"
 
 
-def test_training_from_restored_weights_starts_where_a_built_model_starts(open_pipeline):
-    pipeline = open_pipeline()
+def test_restored_weights_train_as_they_did_at_first(open_pipeline):
+    pipeline = open_pipeline(batch_size=230)  # one batch an epoch, so that its order does not matter
     pipeline.build_model()
     initial = pipeline.weights()
-    trained_once = pipeline.train(1)[0]["loss"]
+    first = [epoch["loss"] for epoch in pipeline.train(4)]
 
     pipeline.set_weights(initial)
+    again = [epoch["loss"] for epoch in pipeline.train(4)]
 
-    for before, after in zip(initial, pipeline.weights(), strict=True):
-        assert np.array_equal(before, after)
-    # Another order of the images, but the same start: were Adam's state kept, the loss would be far lower.
-    assert abs(pipeline.train(1)[0]["loss"] - trained_once) < 0.3 * trained_once
+    # Were Adam's state kept, the second loss would already be another.
+    assert np.allclose(first, again, rtol=1e-3), f"losses {first}, then {again}"

@@ -46,7 +46,7 @@ def test_ids_hold_the_case_and_no_version(suite):
 
     (test,) = collected(result)
     assert test.endswith(
-        "test_training.py::test_training[torch-cpu-batch32-workers0-cache_off-augment_on-published]"
+        "test_training.py::test_training[torch-cpu-batch32-workers0-cache_off-augment_on-matched]"
     )
 
 
@@ -82,7 +82,7 @@ def test_an_option_wins_over_its_preset(suite):
             "--stages=training,fitting",
             "argument --stages: unknown value 'fitting'; known: data_loading, model_",
         ),
-        ("--recipes=secret", "argument --recipes: unknown value 'secret'; known: published"),
+        ("--recipes=secret", "argument --recipes: unknown value 'secret'; known: matched, published"),
         ("--preset=huge", "argument --preset: unknown value 'huge'; known: quick, article"),
         ("--cache=maybe", "argument --cache: unknown value 'maybe'; known: off, on"),
         ("--batch-sizes=0", "argument --batch-sizes: '0' is not a whole number of 1 or more"),

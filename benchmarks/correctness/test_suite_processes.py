@@ -63,10 +63,10 @@ def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fau
     assert saved == [("data_loading", 0), ("data_loading", 2), ("model_building", 0), ("training", 0)]
 
 
-def start(suite, *options):
+def start(suite):
     """Start the suite without waiting for it, and wait until it measures the stage that hangs."""
     process = subprocess.Popen(
-        [*suite.command, "--frameworks=simulated", "--cache=on", "--rounds=2", *options],
+        [*suite.command, *suite.tiny, "--frameworks=simulated", "--cache=on"],
         cwd=suite.folder,
         stdout=subprocess.PIPE,
         text=True,
@@ -80,6 +80,13 @@ def start(suite, *options):
     pytest_process = psutil.Process(process.pid)
     wait_until(lambda: any(is_worker(child) for child in pytest_process.children()))
     return process, pytest_process.children(recursive=True)
+
+
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_worker(process):
@@ -104,7 +111,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(suite):
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     (run,) = suite.saved()
     assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == ["data_loading", "model_building"]
-    wait_until(lambda: not any(child.is_running() for child in children))
+    wait_until(lambda: not any(is_alive(child) for child in children))
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_spawn") or os.uname().sysname != "Linux", reason="Linux only")
@@ -113,7 +120,7 @@ def test_killed_pytest_leaves_no_worker_process(suite):
     process.kill()
     process.communicate()
 
-    wait_until(lambda: not any(child.is_running() for child in children))
+    wait_until(lambda: not any(is_alive(child) for child in children))
 
 
 def test_data_loading_processes_share_the_cache_and_leave_nothing(suite):

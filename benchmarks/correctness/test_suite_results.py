@@ -59,10 +59,10 @@ def test_a_second_run_compares_every_case_with_the_first(suite):
 
 def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
     options = ("--cache=on", "--stages=training", "--benchmark-compare=0001")
-    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 0.02}}')
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 0.2}}')
     suite.run("--cache=on", "--stages=training")
     equal = suite.run(*options, "--benchmark-compare-fail=median:20%")
-    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 0.2}}')
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 1.0}}')
     slower = suite.run(*options, "--benchmark-compare-fail=median:20%")
 
     assert equal.ret == 0

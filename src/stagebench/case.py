@@ -11,7 +11,7 @@ Stage = Literal["data_loading", "model_building", "training", "model_saving", "m
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages, in the order in which the pipeline runs through them."""
 
-RECIPES = ("published",)
+RECIPES = ("matched", "published")
 DEVICES = ("cpu", "cuda")
 SWITCH = ("off", "on")
 
@@ -43,7 +43,7 @@ class Case:
     device: str
     batch_size: int
     workers: int | Literal["auto"]
-    """Data-loading worker processes; `"auto"` where the framework chooses by itself (tf.data's AUTOTUNE)."""
+    """Data-loading processes; `"auto"` where the framework chooses by itself (tf.data's AUTOTUNE)."""
     cache: str
     """`"on"`: prepared images are kept in memory after they were first used."""
     augment: str

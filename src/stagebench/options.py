@@ -26,13 +26,16 @@ def one_of(*known: str) -> Parser:
     return parse
 
 
-def integer(minimum: int) -> Parser:
-    """Take a whole number that is not below the minimum."""
+def integer(minimum: int, maximum: int = 10**9) -> Parser:
+    """Take a whole number within bounds."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or int(text) < minimum:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < minimum:
             raise ArgumentTypeError(f"{text!r} is not a whole number of {minimum} or more")
-        return int(text)
+        if number > maximum:
+            raise ArgumentTypeError(f"{text!r} is above {maximum}, the largest allowed")
+        return number
 
     return parse
 
@@ -97,7 +100,12 @@ OPTIONS = (
     ),
     Option("--cache", comma_list(one_of(*SWITCH)), SWITCH, "of off, on (default: off,on)"),
     Option("--augment", comma_list(one_of(*SWITCH)), ("on",), "of off, on (default: on)"),
-    Option("--recipes", comma_list(one_of(*RECIPES)), ("published",), f"of {', '.join(RECIPES)}"),
+    Option(
+        "--recipes",
+        comma_list(one_of(*RECIPES)),
+        ("matched",),
+        f"of {', '.join(RECIPES)} (default: matched)",
+    ),
     Option("--stages", comma_list(one_of(*STAGES)), STAGES, f"of {', '.join(STAGES)} (default: all)"),
     Option(
         "--dataset",
@@ -107,11 +115,11 @@ OPTIONS = (
     ),
     Option("--train-images", integer(1), 2000, "training images of the synthetic data set (default: 2000)"),
     Option("--test-images", integer(1), 400, "test images of the synthetic data set (default: 400)"),
-    Option("--classes", integer(1), 100, "classes of the synthetic data set (default: 100)"),
+    Option("--classes", integer(2), 100, "classes of the synthetic data set (default: 100)"),
     Option("--image-size", integer(8), 64, "height and width of a stored image, in pixels (default: 64)"),
     Option("--input-size", integer(16), 32, "height and width of the model's input, in pixels (default: 32)"),
     Option("--epochs", integer(1), 1, "epochs in a training round (default: 1)"),
-    Option("--seed", integer(0), 25, "where all random numbers come from (default: 25)"),
+    Option("--seed", integer(0, 2**32 - 1), 25, "where all random numbers come from (default: 25)"),
     Option("--learning-rate", positive_number, 0.001, "Adam's learning rate (default: 0.001)"),
     Option("--rounds", integer(1), 5, "timed rounds in each fresh process (default: 5)"),
     Option("--processes", integer(1), 1, "fresh processes for each case (default: 1)"),
@@ -124,6 +132,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "batch_sizes": (16, 32, 64),
         "workers": (0, 5, 10, 15, 20),
         "augment": SWITCH,
+        "recipes": ("published",),
         "train_images": 50_000,
         "test_images": 10_000,
         "epochs": 20,

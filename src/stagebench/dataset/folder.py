@@ -147,6 +147,7 @@ def _decode(file: Path, content: bytes) -> None:
         try:
             with PillowImage.open(io.BytesIO(content), formats=["JPEG"]) as picture:
                 picture.load()
+                mode = picture.mode
         except UnidentifiedImageError as error:
             raise DatasetError(f"{file} is not a JPEG; every file of a class must be one") from error
         except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
@@ -154,3 +155,6 @@ def _decode(file: Path, content: bytes) -> None:
             raise DatasetError(f"{file} is too large; allowed are {limit} pixels") from error
         except (OSError, SyntaxError, ValueError) as error:
             raise DatasetError(f"{file} is a damaged JPEG: {error}") from error
+    if mode not in ("RGB", "L"):
+        # Decoders disagree on how to turn four inks into three colours.
+        raise DatasetError(f"{file} is a JPEG in {mode}; allowed are colour (YCbCr) and greyscale")

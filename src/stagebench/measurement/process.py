@@ -31,8 +31,9 @@ def _remote_main(channel):  # type: ignore[no-untyped-def]  # its source is sent
     import os as process_os
     import sys as process_sys
 
-    log, source_folder = channel.receive()
+    folder, log, source_folder = channel.receive()
     process_os.dup2(process_os.open(log, process_os.O_WRONLY | process_os.O_CREAT, 0o600), 2)
+    process_os.environ["TMPDIR"] = process_os.environ["KERAS_HOME"] = folder  # nothing is left elsewhere
     process_sys.path.append(source_folder)  # last: another environment's own packages come first
     channel.send(process_os.getpid())
     from stagebench.measurement.worker import serve
@@ -50,10 +51,16 @@ class WorkerProcess:
         self.name = name
         self._log = folder / "stderr.txt"
         self._group = execnet.Group()
-        gateway = self._group.makegateway(f"popen//python={shlex.quote(python)}//execmodel=main_thread_only")
-        self._channel = gateway.remote_exec(_remote_main)
-        self._channel.send((str(self._log), str(Path(__file__).parents[2])))
-        self._process = psutil.Process(self._channel.receive())
+        specification = f"popen//python={shlex.quote(python)}//execmodel=main_thread_only"
+        try:
+            self._channel = self._group.makegateway(specification).remote_exec(_remote_main)
+            self._channel.send((str(folder), str(self._log), str(Path(__file__).parents[2])))
+            self._process = psutil.Process(self._channel.receive())
+        except Exception as error:  # execnet raises what it comes upon, an AssertionError too
+            self._group.terminate(timeout=5)
+            raise WorkerError(
+                f"{name}: {python} could not be started as a worker process: {error!r}"
+            ) from None
 
     def __enter__(self) -> Self:
         return self

@@ -26,7 +26,7 @@ class ProcessRecord:
 
     facts: Facts
     cold: Sample
-    """The first execution: tracing, compiling, cache filling and start-up of loader processes included."""
+    """The first execution: tracing, compiling and cache filling included."""
     rounds: list[Sample]
     peak_rss_bytes: int
     """Highest resident memory of the worker process; its loader processes are not in it."""

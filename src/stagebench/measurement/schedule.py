@@ -37,8 +37,8 @@ def measure_group(
     for repeat in range(processes):
         with tempfile.TemporaryDirectory(prefix="stagebench-") as folder, ExitStack() as stack:
             runs = [
-                _CaseRun(case, stage, workload, manifest, Path(folder, case.id), stack, report)
-                for case in _in_turn(cases, repeat)
+                _CaseRun(case, stage, workload, manifest, Path(folder, str(number)), stack, report)
+                for number, case in enumerate(_in_turn(cases, repeat))
                 if case not in failures
             ]
             for run in runs:

@@ -6,6 +6,7 @@ Runs in the worker process and knows no framework.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from stagebench.pipelines.contract import Epoch, Evaluation, Pipeline
 class StageRun(ABC):
     """A stage of one case. Only `run` is timed."""
 
-    def __init__(self, pipeline: Pipeline, checker: Pipeline, workload: Workload, folder: Path) -> None:
+    def __init__(self, pipeline: Pipeline, checker: Pipeline, workload: Workload, path: Path) -> None:
         self.pipeline = pipeline
         self.checker = checker
         """A second pipeline of the same case, so that checks leave the measured one as it is."""
         self.workload = workload
-        self.path = folder / f"model{pipeline.model_suffix}"
+        self.path = path
+        """Where the stage may keep a model file."""
         self.set_up()
 
     def set_up(self) -> None:  # noqa: B027  # not every stage needs what earlier stages leave behind
@@ -63,7 +65,7 @@ class ModelBuilding(StageRun):
 
     def outcome(self, result: None) -> dict[str, Any]:
         return {
-            "parameters": sum(value.size for value in self.pipeline.weights()),
+            "parameters": sum(value.size for value in self.pipeline.weights().values()),
             "trainable_parameters": self.pipeline.trainable_weights(),
         }
 
@@ -150,7 +152,16 @@ class Evaluating(StageRun):
         return self.pipeline.evaluate()
 
     def outcome(self, result: Evaluation) -> dict[str, Any]:
-        return dict(vars(result))
+        return {**vars(result), "expected_accuracy": self.expected_accuracy}
+
+    @cached_property
+    def expected_accuracy(self) -> float:
+        """Share of test images whose largest logit is that of their class; not asked for before `cold`."""
+        hits = [
+            self.pipeline.predict(images).argmax(1) == labels
+            for images, labels in self.checker.batches("test")
+        ]
+        return float(np.concatenate(hits).mean())
 
 
 STAGE_RUNS: dict[Stage, type[StageRun]] = {
@@ -171,7 +182,10 @@ def build_distinct_model(pipeline: Pipeline, workload: Workload) -> None:
     pipeline.build_model()
     generator = np.random.default_rng(workload.seed)
     pipeline.set_weights(
-        [value + np.float32(0.01) * generator.random(value.shape, np.float32) for value in pipeline.weights()]
+        {
+            name: value + np.float32(0.01) * generator.random(value.shape, np.float32)
+            for name, value in pipeline.weights().items()
+        }
     )
 
 

@@ -12,14 +12,17 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from types import ModuleType
+from typing import Any, Literal
+from unittest import mock
 
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
 from stagebench.measurement.sample import Sample
 from stagebench.measurement.stages import STAGE_RUNS, StageRun
 from stagebench.measurement.wire import decode, encode
-from stagebench.pipelines.contract import Pipeline, UnavailableError
+from stagebench.pipelines import FRAMEWORKS
+from stagebench.pipelines.contract import Inspector, Pipeline, UnavailableError
 
 
 def serve(channel: Any) -> None:
@@ -42,22 +45,50 @@ class Worker:
     case: Case
     workload: Workload
     pipeline: Pipeline
+    inspector: Inspector
     stage_run: StageRun
 
     def open(self, module: str, case: dict[str, Any], workload: dict[str, Any], manifest: str) -> Any:
         """Import the framework and make the case's pipeline; returns its `Facts`."""
         self.case, self.workload = Case(**case), Workload(**workload)
-        self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
+        self.module, self.manifest = _import(module, self.case.device), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline()
         return self.pipeline.facts()
 
-    def call(self, method: str, arguments: list[Any]) -> Any:
-        """Call a method of the pipeline."""
-        return getattr(self.pipeline, method)(*arguments)
+    def inspect(self, module: str, arguments: dict[str, Any]) -> None:
+        """Import the framework and make its `contract.Inspector`, on the CPU."""
+        _import(module, "cpu")
+        self.inspector = import_module(f"{module}.inspection").Inspector(**arguments)
+
+    def call(self, target: Literal["pipeline", "inspector"], method: str, arguments: list[Any]) -> Any:
+        """Call a method of the pipeline or of the inspector."""
+        return getattr(getattr(self, target), method)(*arguments)
+
+    def patch(self, target: str, replacement: str) -> None:
+        """Replace the object at a dotted path by the value of a Python expression, until `unpatch`.
+
+        The expression sees the names of the target's module, and what it replaces as `original`. The
+        mutants that the gate must catch are made with it.
+        """
+        module, _, attribute = target.rpartition(":")
+        owner: Any = import_module(module)
+        names = dict(vars(owner))
+        *path, name = attribute.split(".")
+        for part in path:
+            owner = getattr(owner, part)
+        value = eval(replacement, {**names, "original": getattr(owner, name)})  # noqa: S307
+        mock.patch.object(owner, name, value).start()
+
+    def unpatch(self) -> None:
+        """Undo every `patch`."""
+        mock.patch.stopall()
 
     def set_up(self, stage: Stage, folder: str) -> None:
         """Bring the pipeline to where the stage begins."""
-        self.stage_run = STAGE_RUNS[stage](self.pipeline, self._new_pipeline(), self.workload, Path(folder))
+        suffix = FRAMEWORKS[self.case.framework].model_suffix
+        self.stage_run = STAGE_RUNS[stage](
+            self.pipeline, self._new_pipeline(), self.workload, Path(folder, f"model{suffix}")
+        )
         gc.collect()
         gc.freeze()  # else each collection before a round walks the framework's own objects: 0.2 s
 
@@ -94,9 +125,20 @@ class Worker:
         return pipeline
 
 
+def _import(module: str, device: str) -> ModuleType:
+    """Import a framework's pipeline, in the environment that the framework needs."""
+    if device == "cpu":
+        # With a GPU in sight, Keras compiles a model by XLA, on the CPU too.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    for framework in FRAMEWORKS.values():
+        if framework.module == module:
+            os.environ.update(framework.environment)
+    return import_module(module)
+
+
 def _cpu_seconds() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _die_with_parent() -> None:

@@ -7,7 +7,8 @@ add its line to `FRAMEWORKS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -23,6 +24,10 @@ class Framework:
     """Top-level modules that the pipeline needs."""
     install: str
     """Command that installs them."""
+    model_suffix: str
+    """How its model files end."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables to set before it is imported."""
     chooses_workers: bool = False
     """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
 
@@ -52,12 +57,15 @@ FRAMEWORKS = {
             module="stagebench.pipelines.pytorch",
             imports=("torch", "torchvision"),
             install="pip install torch torchvision",
+            model_suffix=".pt",
         ),
         Framework(
             name="tensorflow",
             module="stagebench.pipelines.tensorflow",
             imports=("tensorflow", "keras"),
             install="pip install tensorflow",
+            model_suffix=".keras",
+            environment={"KERAS_BACKEND": "tensorflow"},  # else a user's setting makes it something else
             chooses_workers=True,
         ),
         Framework(
@@ -65,6 +73,7 @@ FRAMEWORKS = {
             module="stagebench.pipelines.simulated",
             imports=(),
             install="",
+            model_suffix=".npy",
         ),
     )
 }

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
+from stagebench.specification import Weights
 
 Split = Literal["train", "test"]
+Array = NDArray[Any]
 
 
 class UnavailableError(Exception):
@@ -71,7 +73,7 @@ class Pipeline(Protocol):
     """
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        """Prepare nothing but the device; raises `UnavailableError` if it is not there."""
+        """Set up device and seed, nothing else; raises `UnavailableError` if the device is not there."""
 
     # The six stages. Each is timed as it stands, between two calls of `synchronize`.
 
@@ -82,7 +84,7 @@ class Pipeline(Protocol):
         """
 
     def build_model(self) -> None:
-        """Make the model and its optimiser, with all variables in place on the device, from the seed."""
+        """Make the model and its optimiser, with all variables in place on the device."""
 
     def train(self, epochs: int) -> list[Epoch]:
         """Train the model over the training split."""
@@ -97,9 +99,6 @@ class Pipeline(Protocol):
         """Loss and accuracy over the whole test split, in inference mode."""
 
     # What a stage is prepared and checked with. Never timed.
-
-    model_suffix: str
-    """How the framework's model files end, e.g. `.keras`."""
 
     def synchronize(self) -> None:
         """Wait until the device has finished everything that was asked of it."""
@@ -119,14 +118,46 @@ class Pipeline(Protocol):
     def layers(self) -> list[Layer]:
         """Return the model's layers in order."""
 
-    def weights(self) -> list[NDArray[np.float32]]:
-        """Return copies of all model variables, running statistics included, in the framework's own order."""
+    def weights(self) -> Weights:
+        """Return copies of all model variables, canonical in name, order and layout (`specification.py`)."""
 
     def trainable_weights(self) -> int:
         """Return how many of the model's parameters the optimiser updates."""
 
-    def set_weights(self, weights: list[NDArray[np.float32]]) -> None:
-        """Put the variables back, and the optimiser into the state in which it was built."""
+    def set_weights(self, weights: Weights) -> None:
+        """Give the variables these values, and the optimiser the state in which it was built."""
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits, float32 [N, classes], of images float32 [N, H, W, 3], in inference mode."""
+
+
+class Inspector(Protocol):
+    """The arithmetic of a recipe's network laid open, to be compared with the other framework's.
+
+    It uses what the pipeline uses: its `model.py`, its loss, its optimiser. Weights and gradients are
+    canonical; images are [B, H, W, 3] and labels class indices, int64 [B].
+    """
+
+    def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
+        """Build the network; `precision` is `float32` or `float64`."""
+
+    def logits(self, weights: Weights, images: Array, training: bool) -> Array:
+        """Return the logits [B, classes], in inference or in training mode."""
+
+    def loss_and_gradients(self, weights: Weights, images: Array, labels: Array) -> tuple[float, Weights]:
+        """Return the training loss of one batch, and its gradient by each trainable variable."""
+
+    def train(
+        self,
+        weights: Weights,
+        batches: list[tuple[Array, Array]],
+        optimizer: Literal["sgd", "adam"],
+        learning_rate: float,
+    ) -> tuple[list[float], Weights]:
+        """Take one step on each batch. Returns the losses before each step, and the weights after the last.
+
+        `adam` is the recipe's; `sgd` is plain gradient descent.
+        """
+
+    def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:
+        """Return where the recipe's Adam moves a variable, step by step, given its gradients."""

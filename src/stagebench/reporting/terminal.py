@@ -12,7 +12,7 @@ from stagebench.case import Case, Stage
 from stagebench.measurement.sample import Failure, Measurement
 
 LEGEND = (
-    "2w: two data-loading worker processes; tensorflow sizes its own threads.",
+    "2w: torch loads data in two processes; tensorflow sizes its own threads.",
     "median: of all rounds. +-: half of the middle 50% of rounds, in % of the median.",
     "cold: first execution in a fresh process, not a round. peak: resident memory.",
     "A difference within the +- of both is noise; one of a few per cent often is too.",

@@ -16,6 +16,7 @@ from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
 from stagebench.pipelines.pytorch import data, persistence, training
 from stagebench.pipelines.pytorch import model as network
+from stagebench.specification import Weights, initial_weights
 
 KINDS: dict[type[nn.Module], str] = {
     nn.Conv2d: "conv",
@@ -30,16 +31,16 @@ KINDS: dict[type[nn.Module], str] = {
 class Pipeline:
     """See `contract.Pipeline`."""
 
-    model_suffix = persistence.SUFFIX
-
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         if case.device == "cuda" and not torch.cuda.is_available():
             raise UnavailableError(f"torch {torch.__version__} sees no CUDA device")
         self.case, self.workload, self.manifest = case, workload, manifest
         self.device = torch.device(case.device)
-        # As published; the article makes cuDNN deterministic in PyTorch only.
-        torch.backends.cudnn.deterministic = True
+        # The article makes cuDNN deterministic in PyTorch only.
+        torch.backends.cudnn.deterministic = case.recipe == "published"
         torch.backends.cudnn.benchmark = False
+        torch.manual_seed(workload.seed)
+        self.initial_weights = initial_weights(workload.classes, workload.seed)
         self.model: nn.Module
         self.optimizer: torch.optim.Adam
         self._loaders: dict[Split, DataLoader[tuple[Tensor, Tensor]]] = {}
@@ -52,24 +53,33 @@ class Pipeline:
         return label_batches
 
     def build_model(self) -> None:
-        torch.manual_seed(self.workload.seed)
-        self.model = network.build(self.workload.classes).to(self.device)
-        self.optimizer = training.build_optimizer(self.model, self.workload.learning_rate)
+        self._make_model()
+        if self.case.recipe != "published":
+            network.set_weights(self.model, self.initial_weights)
 
     def train(self, epochs: int) -> list[Epoch]:
         return [
-            training.train_epoch(self.model, self.optimizer, self._epoch("train"), self.device)
+            training.train_epoch(
+                self.case.recipe, self.model, self.optimizer, self._epoch("train"), self.device
+            )
             for _ in range(epochs)
         ]
 
     def save_model(self, path: Path) -> None:
-        persistence.save(self.model, path)
+        if self.case.recipe == "published":
+            persistence.save_script(self.model, path)
+        else:
+            persistence.save_checkpoint(self.model, self.optimizer, path)
 
     def load_model(self, path: Path) -> None:
-        self.model = persistence.load(path, self.device)
+        if self.case.recipe == "published":
+            self.model = persistence.load_script(path, self.device)
+        else:
+            self._make_model()
+            persistence.load_checkpoint(path, self.model, self.optimizer, self.device)
 
     def evaluate(self) -> Evaluation:
-        return training.evaluate(self.model, self._epoch("test"), self.device)
+        return training.evaluate(self.case.recipe, self.model, self._epoch("test"), self.device)
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -102,16 +112,14 @@ class Pipeline:
             hook.remove()
         return rows
 
-    def weights(self) -> list[NDArray[np.float32]]:
-        return [value.cpu().numpy().copy() for value in self._variables()]
+    def weights(self) -> Weights:
+        return network.get_weights(self.model, self.workload.classes)
 
     def trainable_weights(self) -> int:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
-    @torch.no_grad()
-    def set_weights(self, weights: list[NDArray[np.float32]]) -> None:
-        for variable, value in zip(self._variables(), weights, strict=True):
-            variable.copy_(torch.from_numpy(value))
+    def set_weights(self, weights: Weights) -> None:
+        network.set_weights(self.model, weights)
         training.reset_optimizer(self.optimizer)
 
     @torch.no_grad()
@@ -119,6 +127,12 @@ class Pipeline:
         self.model.eval()
         logits: Tensor = self.model(torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device))
         return logits.cpu().numpy()
+
+    def _make_model(self) -> None:
+        self.model = network.build(self.case.recipe, self.workload.classes).to(self.device)
+        self.optimizer = training.build_optimizer(
+            self.case.recipe, self.model.parameters(), self.workload.learning_rate
+        )
 
     def _epoch(self, split: Split) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the split's loader, set to its next epoch; made at first use, as part of `cold`."""
@@ -128,7 +142,3 @@ class Pipeline:
         assert isinstance(loader.dataset, data.JpegImages)
         loader.dataset.epoch += 1
         return loader
-
-    def _variables(self) -> list[Tensor]:
-        """Parameters and running statistics; BatchNorm's batch counter, which nothing reads, is left out."""
-        return [v for v in self.model.state_dict().values() if v.dim()]

@@ -1,17 +1,29 @@
-"""The article's data loaders in PyTorch: PIL, torchvision transforms, a map-style Dataset, a DataLoader."""
+"""Data loaders in PyTorch: Pillow, torchvision transforms, a map-style Dataset, a DataLoader."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-from torchvision.transforms import functional
+from torchvision.transforms import functional, v2
 
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Split
+
+
+def preparation(recipe: str, size: int) -> Callable[[Image.Image], Tensor]:
+    """Return what turns a decoded RGB picture into a float32 tensor [3, size, size] from 0 to 1."""
+    if recipe == "published":
+        # Resizes in uint8, so that every pixel is rounded to a grey level.
+        return transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
+    return v2.Compose(
+        [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Resize((size, size), antialias=True)]
+    )
 
 
 class SharedCache:
@@ -64,13 +76,13 @@ class JpegImages(Dataset[tuple[Tensor, int]]):
         self,
         paths: list[str],
         labels: list[int],
-        size: int,
+        prepare: Callable[[Image.Image], Tensor],
         cache: SharedCache | None,
         flips: RandomFlips | None,
     ) -> None:
         self.paths = paths
         self.labels = labels
-        self.prepare = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
+        self.prepare = prepare
         self.cache = cache
         self.flips = flips
 
@@ -97,7 +109,7 @@ def loader(
     images = JpegImages(
         paths=paths,
         labels=manifest.labels(split),
-        size=size,
+        prepare=preparation(case.recipe, size),
         cache=SharedCache(len(paths), size) if case.cache == "on" else None,
         flips=RandomFlips(workload.seed) if training and case.augment == "on" else None,
     )

@@ -1,21 +1,29 @@
-"""The article's training and evaluation loops in PyTorch."""
+"""Training and evaluation loops in PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from stagebench.pipelines.contract import Epoch, Evaluation
+from stagebench.specification import ADAM as SPECIFIED
 
+ADAM: Mapping[str, Mapping[str, Any]] = {
+    "published": {},  # betas 0.9 and 0.999, eps 1e-8
+    "matched": {"betas": (SPECIFIED.beta_1, SPECIFIED.beta_2), "eps": SPECIFIED.epsilon},
+}
+
+criterion = nn.CrossEntropyLoss()
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
-def build_optimizer(model: nn.Module, learning_rate: float) -> Adam:
+def build_optimizer(recipe: str, parameters: Iterable[Tensor], learning_rate: float) -> Adam:
     """Adam with its state in place: PyTorch would otherwise allocate it in the first step."""
-    optimizer = Adam(model.parameters(), lr=learning_rate)
+    optimizer = Adam(parameters, lr=learning_rate, **ADAM[recipe])
     reset_optimizer(optimizer)
     return optimizer
 
@@ -31,38 +39,54 @@ def reset_optimizer(optimizer: Adam) -> None:
             }
 
 
-def train_epoch(model: nn.Module, optimizer: Optimizer, batches: Batches, device: torch.device) -> Epoch:
-    """One pass over the batches. The loss reported is the mean of the batches' means, as published."""
-    criterion = nn.CrossEntropyLoss()
+def train_epoch(
+    recipe: str, model: nn.Module, optimizer: Optimizer, batches: Batches, device: torch.device
+) -> Epoch:
+    """One pass over the batches; the figures are those of the training steps, before each update."""
     loss_sum, correct, images_seen, steps = 0.0, 0.0, 0, 0
     model.train()
     for images, labels in batches:
         images, labels = images.to(device), labels.to(device)
-
-        optimizer.zero_grad()
-        logits = model(images)
-        loss = criterion(logits, labels)
-        loss.backward()
-        optimizer.step()
-
-        loss_sum += loss.item()
+        loss, logits = train_step(model, optimizer, images, labels)
+        loss_sum += loss.item() * batch_weight(recipe, labels)
         correct += (logits.argmax(1) == labels).sum().item()
         images_seen += len(labels)
         steps += 1
-    return Epoch(loss_sum / steps, correct / images_seen, images_seen)
+    return Epoch(loss_sum / total_weight(recipe, images_seen, steps), correct / images_seen, images_seen)
+
+
+def train_step(
+    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Forward, backward, update. Returns the mean loss over the batch, and the logits before the update."""
+    optimizer.zero_grad()
+    logits = model(images)
+    loss = criterion(logits, labels)
+    loss.backward()
+    optimizer.step()
+    return loss, logits
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, device: torch.device) -> Evaluation:
-    """Loss and accuracy over the batches. The loss is the mean of the batches' means, as published."""
-    criterion = nn.CrossEntropyLoss()
+def evaluate(recipe: str, model: nn.Module, batches: Batches, device: torch.device) -> Evaluation:
+    """Loss and accuracy over the batches, in inference mode."""
     loss_sum, correct, images_seen, steps = 0.0, 0.0, 0, 0
     model.eval()
     for images, labels in batches:
         images, labels = images.to(device), labels.to(device)
         logits = model(images)
-        loss_sum += criterion(logits, labels).item()
+        loss_sum += criterion(logits, labels).item() * batch_weight(recipe, labels)
         correct += (logits.argmax(1) == labels).sum().item()
         images_seen += len(labels)
         steps += 1
-    return Evaluation(loss_sum / steps, correct / images_seen, images_seen)
+    return Evaluation(loss_sum / total_weight(recipe, images_seen, steps), correct / images_seen, images_seen)
+
+
+def batch_weight(recipe: str, labels: Tensor) -> int:
+    """Published: the mean of the batches' means, in which images of a small last batch count for more."""
+    return 1 if recipe == "published" else len(labels)
+
+
+def total_weight(recipe: str, images: int, steps: int) -> int:
+    """What the weighted losses are divided by."""
+    return steps if recipe == "published" else images

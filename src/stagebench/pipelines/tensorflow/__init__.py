@@ -16,6 +16,7 @@ from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
 from stagebench.pipelines.tensorflow import data, persistence, training
 from stagebench.pipelines.tensorflow import model as network
+from stagebench.specification import Weights, initial_weights
 
 KINDS = {
     keras.layers.Conv2D: "conv",
@@ -30,35 +31,38 @@ KINDS = {
 class Pipeline:
     """See `contract.Pipeline`."""
 
-    model_suffix = persistence.SUFFIX
-
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         gpus = tf.config.list_physical_devices("GPU")
         if case.device == "cuda":
             if not gpus:
-                raise UnavailableError(f"tensorflow {tf.__version__} sees no CUDA device")
+                raise UnavailableError(
+                    f"tensorflow {tf.__version__} sees no CUDA device; in an environment without torch, "
+                    "pip install 'tensorflow[and-cuda]' brings what it needs"
+                )
             for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, its rivals' too
                 tf.config.experimental.set_memory_growth(gpu, True)
-        else:
-            tf.config.set_visible_devices([], "GPU")
-        keras.utils.set_random_seed(workload.seed)  # tf.data mixes it into its own seeds
+        # Not in `build_model`: it empties TensorFlow's kernel cache, which costs a build 14%.
+        keras.utils.set_random_seed(workload.seed)
         self.case, self.workload, self.manifest = case, workload, manifest
         self.device = "/GPU:0" if case.device == "cuda" else "/CPU:0"
+        self.initial_weights = initial_weights(workload.classes, workload.seed)
         self.model: keras.Model
         self._loaders: dict[Split, tf.data.Dataset] = {}
 
     def load_data(self) -> list[tf.Tensor]:
         label_batches = []
+        loader = self._loader("train")
         with tf.device(self.device):
-            for images, labels in self._loader("train"):
+            for images, labels in loader:
                 tf.identity(images)  # copies to the device, if the batch is not there already
                 label_batches.append(tf.identity(labels))
         return label_batches
 
     def build_model(self) -> None:
-        keras.utils.set_random_seed(self.workload.seed)
-        self.model = network.build(self.workload.classes, self.workload.input_size)
-        training.compile_model(self.model, self.workload.learning_rate)
+        self.model = network.build(self.case.recipe, self.workload.classes, self.workload.input_size)
+        if self.case.recipe != "published":
+            network.set_weights(self.model, self.initial_weights)
+        training.compile_model(self.case.recipe, self.model, self.workload.learning_rate)
 
     def train(self, epochs: int) -> list[Epoch]:
         return training.train(self.model, self._loader("train"), epochs)
@@ -81,8 +85,9 @@ class Pipeline:
         if self.case.device == "cuda":
             gpu = tf.config.list_physical_devices("GPU")[0]
             name = tf.config.experimental.get_device_details(gpu).get("device_name", "")
-        # 0 means that TensorFlow takes one thread for each processor that it may use.
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+        # Unless told otherwise, TensorFlow takes one thread for each processor that it may use.
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or usable or 1
         return Facts(tf.__version__, name, threads)
 
     def class_indices(self, labels: list[tf.Tensor]) -> NDArray[np.int64]:
@@ -99,15 +104,14 @@ class Pipeline:
             for layer in self.model.layers
         ]
 
-    def weights(self) -> list[NDArray[np.float32]]:
-        weights: list[NDArray[np.float32]] = self.model.get_weights()
-        return weights
+    def weights(self) -> Weights:
+        return network.get_weights(self.model, self.workload.classes)
 
     def trainable_weights(self) -> int:
         return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
 
-    def set_weights(self, weights: list[NDArray[np.float32]]) -> None:
-        self.model.set_weights(weights)
+    def set_weights(self, weights: Weights) -> None:
+        network.set_weights(self.model, weights)
         training.reset_optimizer(self.model.optimizer)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

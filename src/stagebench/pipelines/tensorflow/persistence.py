@@ -1,12 +1,10 @@
-"""The article's model files in Keras: `.keras`, the network with its optimiser."""
+"""Model files in Keras, in every recipe: `.keras`, the network with its optimiser."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import keras
-
-SUFFIX = ".keras"
 
 
 def save(model: keras.Model, path: Path) -> None:

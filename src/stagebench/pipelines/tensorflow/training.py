@@ -1,19 +1,26 @@
-"""The article's training and evaluation in Keras: compile, fit, evaluate."""
+"""Training and evaluation in Keras: compile, fit, evaluate."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from stagebench.pipelines.contract import Epoch, Evaluation
+from stagebench.specification import ADAM as SPECIFIED
+
+ADAM: Mapping[str, Mapping[str, Any]] = {
+    "published": {},  # beta_1 0.9, beta_2 0.999, epsilon 1e-7
+    "matched": {"beta_1": SPECIFIED.beta_1, "beta_2": SPECIFIED.beta_2, "epsilon": SPECIFIED.epsilon},
+}
 
 
-def compile_model(model: keras.Model, learning_rate: float) -> None:
+def compile_model(recipe: str, model: keras.Model, learning_rate: float) -> None:
     """Give the model its optimiser, with its state in place, its loss and its metric."""
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(learning_rate, **ADAM[recipe]),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )

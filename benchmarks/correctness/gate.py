@@ -1,0 +1,429 @@
+"""The gate: what both frameworks must compute alike before a time means anything.
+
+Each promise is a function over a `Pair`; it returns the largest difference that it found, and raises
+`AssertionError` with both figures when the frameworks differ. `test_gate.py` holds every promise,
+`test_mutants.py` shows that each of them can be broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+from stagebench.measurement.process import WorkerProcess
+from stagebench.pipelines import FRAMEWORKS
+from stagebench.specification import (
+    ADAM,
+    NETWORK,
+    initial_weights,
+    load_weights,
+    save_weights,
+    trainable,
+)
+
+CLASSES, SIZE = 100, 32
+
+
+class Remote:
+    """A `Pipeline` or `Inspector` in a worker process: the same methods; dataclasses come back as dicts."""
+
+    def __init__(self, worker: WorkerProcess, target: str) -> None:
+        self._worker, self._target = worker, target
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        return lambda *arguments: self._worker.request(
+            "call", target=self._target, method=method, arguments=list(arguments)
+        )
+
+
+def open_pipeline(
+    worker: WorkerProcess, framework: str, manifest: Manifest, workload: dict[str, Any], **axes: Any
+) -> Remote:
+    """Make a fresh pipeline in the worker process, which forgets the one before."""
+    values = {
+        "device": "cpu",
+        "batch_size": 32,
+        "workers": 0,
+        "cache": "off",
+        "augment": "off",
+        "recipe": "matched",
+        **axes,
+    }
+    if FRAMEWORKS[framework].chooses_workers:
+        values["workers"] = "auto"
+    workload = {"classes": len(manifest.classes), **workload}
+    worker.send_open(Case(framework, **values), Workload(**workload), manifest)
+    worker.receive()
+    return Remote(worker, "pipeline")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both frameworks, each in its own worker process."""
+
+    workers: dict[str, WorkerProcess]
+    manifest: Manifest
+
+    def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
+        """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
+        workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
+        axes = {name: value for name, value in changes.items() if name not in workload}
+        return [
+            open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
+            for framework, worker in self.workers.items()
+        ]
+
+    def inspectors(self, precision: str) -> list[Remote]:
+        """Return the network's arithmetic in each, at a precision."""
+        for framework, worker in self.workers.items():
+            worker.request(
+                "inspect",
+                module=FRAMEWORKS[framework].module,
+                arguments={
+                    "recipe": "matched",
+                    "classes": CLASSES,
+                    "input_size": SIZE,
+                    "precision": precision,
+                },
+            )
+        return [Remote(worker, "inspector") for worker in self.workers.values()]
+
+
+# --- data
+
+
+def same_pixels(pair: Pair, manifest: Manifest | None = None, bound: float = 1e-6) -> float:
+    """Prepared test images are equal."""
+    first, second = (epoch(pipeline, "test")[0] for pipeline in pair.pipelines(manifest))
+    return close("prepared pixels", first, second, bound)
+
+
+def same_coverage(pair: Pair, workers: int = 0, cache: str = "off") -> float:
+    """An epoch is all images with their labels, once each, in an order uniform over the whole set."""
+    reference, labels = upright(pair)
+    for pipeline in pair.pipelines(workers=workers, cache=cache):
+        correlations = []
+        for _ in range(4):
+            images, seen = epoch(pipeline)
+            order = nearest(images, reference)
+            assert len(images) == len(reference), f"{len(images)} of {len(reference)} images delivered"
+            assert len(set(order)) == len(order), "an image came twice"
+            assert (seen == labels[order]).all(), "an image came with another one's label"
+            correlations.append(np.corrcoef(order, np.arange(len(order)))[0, 1])
+        # In a uniform order, when an image comes says nothing about where it stands in the manifest.
+        found, sigma = abs(np.mean(correlations)), (4 * (len(labels) - 1)) ** -0.5
+        assert found < 4 * sigma, f"order and manifest correlate by {found:.2f}, sigma is {sigma:.2f}"
+    return 0.0
+
+
+def same_flips(pair: Pair) -> float:
+    """Both flip every image with probability 0.5 on each axis, independently."""
+    reference, _ = upright(pair)
+    for pipeline in pair.pipelines(augment="on"):
+        draws = np.concatenate([orientations(epoch(pipeline)[0], reference) for _ in range(6)])
+        expected, sigma = len(draws) / 2, (len(draws) / 4) ** 0.5
+        both = (draws[:, 0] == draws[:, 1]).sum()
+        for what, count in (
+            ("horizontally", draws[:, 0].sum()),
+            ("vertically", draws[:, 1].sum()),
+            ("on both axes or none", both),
+        ):
+            assert abs(count - expected) < 4 * sigma, f"{count} of {len(draws)} flipped {what}"
+    return 0.0
+
+
+# --- arithmetic
+
+
+def same_logits(pair: Pair) -> float:
+    """Logits agree in inference and training mode, for batches of 1 to 64."""
+    worst = 0.0
+    for precision, bound in (("float32", 1e-5), ("float64", 1e-10)):
+        first, second = pair.inspectors(precision)
+        weights = random_weights(precision)
+        for count, mode in product((1, 7, 64), (False, True)):
+            images = random_images(count, precision)
+            logits = [side.logits(weights, images, mode) for side in (first, second)]
+            scale = max(1.0, float(np.abs(logits[0]).max()))
+            worst = max(worst, close(f"{precision} logits", logits[0] / scale, logits[1] / scale, bound))
+    return worst
+
+
+def same_gradients(pair: Pair) -> float:
+    """The loss and every gradient agree, relative to the largest of its variable."""
+    worst = 0.0
+    for precision, bound in (("float32", 1e-4), ("float64", 1e-9)):
+        weights, images = random_weights(precision), random_images(32, precision)
+        labels = np.random.default_rng(1).integers(0, CLASSES, 32)
+        (loss, gradients), (other_loss, other_gradients) = (
+            side.loss_and_gradients(weights, images, labels) for side in pair.inspectors(precision)
+        )
+        worst = max(worst, close(f"{precision} loss", loss, other_loss, bound * abs(loss)))
+        assert list(gradients) == list(other_gradients) == [name for name in weights if trainable(name)]
+        for name, gradient in gradients.items():
+            # In front of BatchNorm a bias changes nothing: its gradient is rounding noise about zero.
+            noise = name.startswith("conv") and name.endswith("bias")
+            scale = 1.0 if noise else float(np.abs(gradient).max())
+            found = close(f"{precision} gradient of {name}", gradient, other_gradients[name], bound * scale)
+            worst = max(worst, found / scale)
+    return worst
+
+
+def same_descent(pair: Pair) -> float:
+    """Fifty steps of plain gradient descent in float64 end in equal losses and weights."""
+    weights, batches = random_weights("float64"), random_batches("float64", 50)
+    (losses, after), (other_losses, other_after) = (
+        side.train(weights, batches, "sgd", 0.01) for side in pair.inspectors("float64")
+    )
+    worst = close("losses", np.array(losses), np.array(other_losses), 1e-10)
+    for name, value in after.items():
+        if not name.endswith("/variance"):
+            worst = max(worst, close(name, value, other_after[name], 1e-10))
+    return worst
+
+
+def running_variance_differs_as_stated(pair: Pair) -> float:
+    """Torch keeps the unbiased variance of a batch, Keras the biased one: n / (n - 1) apart, to the digit."""
+    torch_, keras = pair.inspectors("float64")
+    weights, batches = random_weights("float64"), random_batches("float64", 1)
+    unbiased, biased = (side.train(weights, batches, "sgd", 0.0)[1] for side in (torch_, keras))
+    worst = 0.0
+    for number in range(1, len(NETWORK.channels) + 1):
+        name = f"batch_norm{number}/variance"
+        count = 32 * (SIZE // 2 ** (number - 1)) ** 2
+        kept = NETWORK.batch_norm_decay * weights[name]
+        ours, theirs = unbiased[name] - kept, (biased[name] - kept) * count / (count - 1)
+        worst = max(worst, close(name, ours, theirs, 1e-10))
+    return worst
+
+
+def adam_is_as_documented(pair: Pair) -> float:
+    """Fifty of each framework's Adam updates are those of the formula that it documents."""
+    generator = np.random.default_rng(3)
+    start = generator.standard_normal(20)
+    gradients = [generator.standard_normal(20) * 10.0 ** generator.integers(-6, 1) for _ in range(50)]
+    worst = 0.0
+    for side, epsilon_hat in zip(pair.inspectors("float64"), (False, True), strict=True):
+        path = side.adam_path(start, gradients, 0.001)
+        expected = adam_reference(start, gradients, 0.001, epsilon_hat)
+        for step, (ours, reference) in enumerate(zip(path, expected, strict=True)):
+            worst = max(worst, close(f"Adam step {step}", ours, reference, 1e-10))
+    return worst
+
+
+def adam_losses_stay_close(pair: Pair) -> float:
+    """The two Adams place epsilon differently; what is left of it after two steps is bounded."""
+    weights, batches = random_weights("float64"), random_batches("float64", 3)
+    first, second = (side.train(weights, batches, "adam", 0.001)[0] for side in pair.inspectors("float64"))
+    return close("losses under Adam", np.array(first), np.array(second), 1e-4)
+
+
+def same_initial_weights(pair: Pair) -> float:
+    """A built model has the canonical initial weights of its seed."""
+    worst = 0.0
+    expected = initial_weights(CLASSES, seed=7)
+    for pipeline in pair.pipelines(seed=7):
+        pipeline.build_model()
+        found = pipeline.weights()
+        worst = max(close(f"initial {name}", found[name], value, 0.0) for name, value in expected.items())
+    return worst
+
+
+# --- reports and files
+
+
+def reports_are_true(pair: Pair) -> float:
+    """Loss and accuracy of an evaluation are numpy's, from the logits, over images and not over batches."""
+    worst = 0.0
+    for pipeline in pair.pipelines():
+        pipeline.build_model()
+        pipeline.train(2)
+        images, labels = epoch(pipeline, "test")
+        loss, accuracy = numpy_metrics(pipeline.predict(images), labels)
+        reported = pipeline.evaluate()
+        worst = max(worst, close("evaluation loss", reported["loss"], loss, 1e-5 * loss))
+        worst = max(worst, close("evaluation accuracy", reported["accuracy"], accuracy, 1e-6))
+    return worst
+
+
+def training_reports_are_true(pair: Pair) -> float:
+    """Loss and accuracy of a training epoch are numpy's over its batches: with steps too small to see."""
+    worst = 0.0
+    for side, (framework, worker) in enumerate(pair.workers.items()):
+        still = {"learning_rate": 1e-30}
+        batches = open_pipeline(worker, framework, pair.manifest, still).batches("train")
+        weights = initial_weights(CLASSES, Workload(CLASSES).seed)
+        inspector = pair.inspectors("float32")[side]
+        logits = np.concatenate([inspector.logits(weights, images, True) for images, _ in batches])
+        loss, accuracy = numpy_metrics(logits, np.concatenate([labels for _, labels in batches]))
+        pipeline = open_pipeline(worker, framework, pair.manifest, still)
+        pipeline.build_model()
+        (reported,) = pipeline.train(1)
+        worst = max(worst, close("training loss", reported["loss"], loss, 1e-5 * loss))
+        worst = max(worst, close("training accuracy", reported["accuracy"], accuracy, 1e-6))
+    return worst
+
+
+def training_steps_are_the_inspected_ones(pair: Pair) -> float:
+    """What `train` does to the weights is what the inspected arithmetic does, on the same batches."""
+    worst = 0.0
+    for side, (framework, worker) in enumerate(pair.workers.items()):
+        batches = open_pipeline(worker, framework, pair.manifest, {}).batches("train")
+        weights = initial_weights(CLASSES, Workload(CLASSES).seed)
+        _, expected = pair.inspectors("float32")[side].train(weights, batches, "adam", 0.001)
+        pipeline = open_pipeline(worker, framework, pair.manifest, {})
+        pipeline.build_model()
+        pipeline.train(1)
+        for name, value in pipeline.weights().items():
+            # Under Adam, a bias whose true gradient is zero follows rounding noise, and BatchNorm's mean it.
+            if not name.endswith(("/mean", "/bias")) or name.startswith("dense"):
+                worst = max(worst, close(f"{framework}: {name}", value, expected[name], 2e-3))
+    return worst
+
+
+def models_cross_over(pair: Pair, folder: Path) -> float:
+    """Trained in one, evaluated in the other: same accuracy, same loss."""
+    worst = 0.0
+    for trainer, judge in ((0, 1), (1, 0)):
+        pipelines = pair.pipelines()
+        for pipeline in pipelines:
+            pipeline.build_model()
+        pipelines[trainer].train(3)
+        save_weights(folder / "weights.npz", pipelines[trainer].weights())
+        pipelines[judge].set_weights(load_weights(folder / "weights.npz"))
+        own, other = pipelines[trainer].evaluate(), pipelines[judge].evaluate()
+        worst = max(worst, close("loss in the other framework", other["loss"], own["loss"], 1e-4))
+        worst = max(worst, close("accuracy in the other framework", other["accuracy"], own["accuracy"], 1e-6))
+    return worst
+
+
+def files_keep_the_model(pair: Pair, folder: Path) -> float:
+    """A saved and loaded model has the same weights to the bit."""
+    worst = 0.0
+    for framework, pipeline in zip(pair.workers, pair.pipelines(), strict=True):
+        pipeline.build_model()
+        pipeline.train(1)
+        before, path = pipeline.weights(), str(folder / f"model{FRAMEWORKS[framework].model_suffix}")
+        pipeline.save_model(path)
+        pipeline.load_model(path)
+        after = pipeline.weights()
+        worst = max(close(f"saved {name}", after[name], value, 0.0) for name, value in before.items())
+    return worst
+
+
+# --- what the promises are made of
+
+
+def close(what: str, value: Any, other: Any, bound: float) -> float:
+    """Return the largest difference, which must not exceed the bound."""
+    difference = float(np.abs(np.asarray(value) - np.asarray(other)).max())
+    assert difference <= bound, f"{what} differ by {difference:.2g}, allowed is {bound:.2g}"
+    return difference
+
+
+def epoch(pipeline: Remote, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of one epoch as delivered."""
+    images, labels = zip(*pipeline.batches(split), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def upright(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Return all training images, unflipped and in the manifest's order, as torch prepares them."""
+    framework, worker = next(iter(pair.workers.items()))
+    swapped = Manifest(
+        pair.manifest.root,
+        pair.manifest.classes,
+        pair.manifest.test,
+        pair.manifest.train,
+        pair.manifest.fingerprint,
+        pair.manifest.root / "swapped.json",
+    )
+    swapped.save()
+    return epoch(open_pipeline(worker, framework, swapped, {}), "test")
+
+
+def nearest(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return, for each image, the index of the reference image that it is closest to."""
+    flat, other = images.reshape(len(images), -1), reference.reshape(len(reference), -1)
+    return ((flat**2).sum(1)[:, None] - 2 * flat @ other.T + (other**2).sum(1)).argmin(1)
+
+
+def orientations(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return, for each image, whether it is flipped horizontally and vertically: int [N, 2]."""
+    turned = [reference[:, ::v, ::h] for h, v in product((1, -1), (1, -1))]
+    which = nearest(images, np.concatenate(turned)) // len(reference)
+    return np.stack([which // 2, which % 2], axis=1)
+
+
+def random_weights(precision: str) -> dict[str, np.ndarray]:
+    """Return initial weights with every variable moved off its neutral value."""
+    generator = np.random.default_rng(5)
+    return {
+        name: (value + 0.1 * generator.random(value.shape) * (1 if value.ndim == 1 else 0)).astype(precision)
+        for name, value in initial_weights(CLASSES, seed=5).items()
+    }
+
+
+def random_images(count: int, precision: str, seed: int = 0) -> np.ndarray:
+    """Return images [count, 32, 32, 3] from 0 to 1."""
+    return np.random.default_rng(seed).random((count, SIZE, SIZE, 3)).astype(precision)
+
+
+def random_batches(precision: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return batches of 32 images and labels."""
+    generator = np.random.default_rng(6)
+    return [(random_images(32, precision, seed), generator.integers(0, CLASSES, 32)) for seed in range(count)]
+
+
+def adam_reference(
+    start: np.ndarray, gradients: list[np.ndarray], learning_rate: float, epsilon_hat: bool
+) -> list[np.ndarray]:
+    """Adam as torch documents it, or with Keras' "epsilon hat" (Kingma and Ba, section 2)."""
+    # Keras rounds its constants to float32, whatever the precision of the variable.
+    beta_1, beta_2 = (float(np.float32(b)) if epsilon_hat else b for b in (ADAM.beta_1, ADAM.beta_2))
+    value, mean, square, path = start.copy(), 0.0, 0.0, []
+    for step, gradient in enumerate(gradients, start=1):
+        mean += (gradient - mean) * (1 - ADAM.beta_1)
+        square += (gradient**2 - square) * (1 - ADAM.beta_2)
+        correction = (1 - beta_2**step) ** 0.5
+        # epsilon hat is added before the correction of the second moment, epsilon after it
+        root = square**0.5 / correction
+        epsilon = ADAM.epsilon / correction if epsilon_hat else ADAM.epsilon
+        value = value - learning_rate * (mean / (1 - beta_1**step)) / (root + epsilon)
+        path.append(value)
+    return path
+
+
+def numpy_metrics(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Return cross-entropy and accuracy over the images, in float64."""
+    logits = logits.astype(np.float64)
+    shifted = logits - logits.max(1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
+    return float(losses.mean()), float((logits.argmax(1) == labels).mean())
+
+
+PROMISES: dict[str, Callable[..., float]] = {
+    promise.__name__: promise
+    for promise in (
+        same_pixels,
+        same_coverage,
+        same_flips,
+        same_initial_weights,
+        same_logits,
+        same_gradients,
+        same_descent,
+        running_variance_differs_as_stated,
+        adam_is_as_documented,
+        adam_losses_stay_close,
+        reports_are_true,
+        training_reports_are_true,
+        training_steps_are_the_inspected_ones,
+    )
+}

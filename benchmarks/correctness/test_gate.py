@@ -1,0 +1,110 @@
+"""Both frameworks compute the same: pixels, labels, flips, logits, gradients, training, reports, files."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import gate
+from stagebench.dataset import DatasetRequest, prepare
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how to turn a picture."""
+
+
+@pytest.mark.parametrize("promise", gate.PROMISES)
+def test_both_frameworks_keep_the_promise(pair, promise, record_property):
+    difference = gate.PROMISES[promise](pair)
+    record_property("difference", difference)
+    print(f"{promise}: {difference:.2g}")  # noqa: T201  # shown by -s and -rP
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("cache", ["off", "on"])
+def test_labels_and_coverage_are_equal_for_every_workers_and_cache(pair, workers, cache):
+    gate.same_coverage(pair, workers, cache)
+
+
+def test_a_model_trained_in_one_framework_evaluates_alike_in_the_other(pair, tmp_path):
+    print(f"exchange: {gate.models_cross_over(pair, tmp_path):.2g}")  # noqa: T201
+
+
+def test_files_keep_the_model(pair, tmp_path):
+    gate.files_keep_the_model(pair, tmp_path)
+
+
+@st.composite
+def jpegs(draw):
+    """Draw a JPEG of any size, quality, subsampling, scan order, colour and orientation, as bytes."""
+    width, height = draw(st.tuples(st.integers(8, 256), st.integers(8, 256)))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    coarse = generator.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    fine = generator.integers(0, 256, (height, width, 3), np.uint8)
+    picture = Image.blend(Image.fromarray(coarse).resize((width, height)), Image.fromarray(fine), 0.3)
+    options = {"quality": draw(st.integers(1, 100)), "progressive": draw(st.booleans())}
+    if draw(st.booleans()):
+        options["subsampling"] = draw(st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]))
+    else:
+        picture = picture.convert("L")
+    exif = Image.Exif()
+    exif[ORIENTATION] = draw(st.integers(1, 8))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", exif=exif, **options)
+    return file.getvalue()
+
+
+def dataset_of(pictures, folder):
+    """Write a data set that has the pictures in its test split."""
+    for split in ("train", "test"):
+        (folder / split / "0").mkdir(parents=True)
+        for number, picture in enumerate(pictures):
+            (folder / split / "0" / f"{number}.jpg").write_bytes(picture)
+    return prepare(DatasetRequest(str(folder)), folder / "cache", lambda *_: None)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pictures=st.lists(jpegs(), min_size=8, max_size=8))
+def test_any_jpeg_is_prepared_alike(pair, tmp_path_factory, pictures):
+    manifest = dataset_of(pictures, tmp_path_factory.mktemp("jpegs"))
+
+    # Not 1e-6: tf.image.resize computes its weights in float32, 1.3e-6 off for large reductions (measured).
+    gate.same_pixels(pair, manifest, bound=2e-6)
+
+
+def test_orientation_tags_are_ignored_by_both(pair, tmp_path):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    files = []
+    for orientation in (1, 6):
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        file = io.BytesIO()
+        picture.save(file, "JPEG", exif=exif)
+        files.append(file.getvalue())
+
+    for pipeline in pair.pipelines(dataset_of(files, tmp_path)):
+        plain, rotated = gate.epoch(pipeline, "test")[0]
+        assert np.array_equal(plain, rotated)
+
+
+def test_both_frameworks_learn_alike_from_equal_weights(pair, tmp_path_factory):
+    request = DatasetRequest("synthetic", train_images=2000, test_images=1000, classes=20)
+    manifest = prepare(request, tmp_path_factory.mktemp("learning"), lambda *_: None)
+
+    means = []
+    for framework, worker in pair.workers.items():
+        accuracies = []
+        for seed in (1, 2, 3):
+            pipeline = gate.open_pipeline(worker, framework, manifest, {"seed": seed}, cache="on")
+            pipeline.build_model()
+            pipeline.train(4)
+            accuracies.append(pipeline.evaluate()["accuracy"])
+        means.append(np.mean(accuracies))
+        print(f"{framework}: {accuracies}")  # noqa: T201  # shown by -rP
+
+    assert min(means) > 0.5, f"accuracies {means}; chance is 0.05"
+    assert abs(means[0] - means[1]) < 0.03, f"mean accuracies {means} are more than 3 points apart"

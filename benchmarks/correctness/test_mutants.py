@@ -1,0 +1,205 @@
+"""The gate can fail: each of these changes to one framework's pipeline breaks the promise named with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+import gate
+
+TORCH, TENSORFLOW = "stagebench.pipelines.pytorch", "stagebench.pipelines.tensorflow"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change to a pipeline, and the promise that must catch it."""
+
+    name: str
+    promise: str
+    changes: dict[str, str]
+    """From `module:attribute` to the expression that replaces it; `original` is what was there."""
+
+    @property
+    def framework(self) -> str:
+        return "torch" if next(iter(self.changes)).startswith(TORCH) else "tensorflow"
+
+
+def resized(options: str) -> str:
+    return (
+        "lambda recipe, size: v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), "
+        f"v2.Resize((size, size), {options})])"
+    )
+
+
+RESIZED_IN_UINT8 = (
+    "lambda recipe, size: transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])"
+)
+LABELS_OFF_BY_ONE = "lambda self, split: [(label + 1) % len(self.classes) for label in original(self, split)]"
+TWICE_THE_LEARNING_RATE = (
+    "lambda self, *a, **k: (self.optimizer.learning_rate.assign(self.optimizer.learning_rate * 2), "
+    "original(self, *a, **k))[1]"
+)
+BATCH_MEANS = {
+    f"{TORCH}.training:batch_weight": "lambda recipe, labels: 1",
+    f"{TORCH}.training:total_weight": "lambda recipe, images, steps: steps",
+}
+
+
+def changed(key: str, value: object) -> str:
+    return f"{{'matched': {{**original['matched'], {key!r}: {value!r}}}}}"
+
+
+MUTANTS = [
+    Mutant(name, promise, changes)
+    for promise, name, changes in (
+        # data
+        ("same_pixels", "torch without antialias", {f"{TORCH}.data:preparation": resized("antialias=False")}),
+        (
+            "same_pixels",
+            "torch resizes by nearest pixel",
+            {f"{TORCH}.data:preparation": resized("interpolation=v2.InterpolationMode.NEAREST")},
+        ),
+        ("same_pixels", "torch resizes in uint8", {f"{TORCH}.data:preparation": RESIZED_IN_UINT8}),
+        ("same_pixels", "tensorflow with the fast DCT", {f"{TENSORFLOW}.data:DECODE": "{'matched': {}}"}),
+        ("same_pixels", "tensorflow without antialias", {f"{TENSORFLOW}.data:RESIZE": "{'matched': {}}"}),
+        (
+            "same_coverage",
+            "torch drops the last batch",
+            {f"{TORCH}.data:DataLoader": "lambda *a, **k: original(*a, **k, drop_last=True)"},
+        ),
+        (
+            "same_coverage",
+            "tensorflow drops the last batch",
+            {f"{TENSORFLOW}.data:loader": "lambda *a: original(*a).unbatch().batch(32, drop_remainder=True)"},
+        ),
+        (
+            "same_coverage",
+            "tensorflow shuffles in a window of 100",
+            {f"{TENSORFLOW}.data:tf.data.Dataset.shuffle": "lambda self, n, **k: original(self, 100, **k)"},
+        ),
+        (
+            "same_coverage",
+            "torch does not shuffle",
+            {f"{TORCH}.data:DataLoader": "lambda *a, **k: original(*a, **{**k, 'shuffle': False})"},
+        ),
+        (
+            "same_coverage",
+            "tensorflow labels off by one",
+            {f"{TENSORFLOW}.data:Manifest.labels": LABELS_OFF_BY_ONE},
+        ),
+        ("same_flips", "torch never flips vertically", {f"{TORCH}.data:functional.vflip": "lambda i: i"}),
+        (
+            "same_flips",
+            "torch flips with probability 0.4",
+            {f"{TORCH}.data:torch.rand": "lambda *a, **k: original(*a, **k) + 0.1"},
+        ),
+        (
+            "same_flips",
+            "tensorflow flips both axes together",
+            {f"{TENSORFLOW}.data:flip": "lambda example, draw: original(example, (draw & 1) * 3)"},
+        ),
+        # arithmetic
+        (
+            "same_initial_weights",
+            "tensorflow starts from another seed",
+            {f"{TENSORFLOW}:initial_weights": "lambda classes, seed: original(classes, seed + 1)"},
+        ),
+        (
+            "same_descent",
+            "tensorflow BatchNorm momentum 0.99",
+            {f"{TENSORFLOW}.model:BATCH_NORM": changed("momentum", 0.99)},
+        ),
+        (
+            "same_descent",
+            "torch BatchNorm momentum 0.9",
+            {f"{TORCH}.model:BATCH_NORM": changed("momentum", 0.9)},
+        ),
+        (
+            "same_logits",
+            "tensorflow BatchNorm epsilon 1e-3",
+            {f"{TENSORFLOW}.model:BATCH_NORM": changed("epsilon", 1e-3)},
+        ),
+        (
+            "same_logits",
+            "torch convolutions without bias",
+            {f"{TORCH}.model:nn.Conv2d.forward": "lambda self, x: self._conv_forward(x, self.weight, None)"},
+        ),
+        (
+            "same_logits",
+            "tensorflow pools by average",
+            {f"{TENSORFLOW}.model:layers.MaxPooling2D": "layers.AveragePooling2D"},
+        ),
+        (
+            "same_gradients",
+            "torch sums the loss",
+            {f"{TORCH}.training:criterion": "nn.CrossEntropyLoss(reduction='sum')"},
+        ),
+        (
+            "same_gradients",
+            "tensorflow smooths labels",
+            {
+                f"{TENSORFLOW}.training:keras.losses.CategoricalCrossentropy": "lambda **k: "
+                "original(**k, label_smoothing=0.1)"
+            },
+        ),
+        (
+            "adam_is_as_documented",
+            "torch learning rate doubled",
+            {f"{TORCH}.training:build_optimizer": "lambda recipe, p, rate: original(recipe, p, 2 * rate)"},
+        ),
+        (
+            "adam_is_as_documented",
+            "tensorflow Adam epsilon 1e-3",
+            {f"{TENSORFLOW}.training:ADAM": changed("epsilon", 1e-3)},
+        ),
+        (
+            "adam_is_as_documented",
+            "torch Adam beta 2 of 0.99",
+            {f"{TORCH}.training:ADAM": changed("betas", (0.9, 0.99))},
+        ),
+        # reports and files
+        ("reports_are_true", "torch evaluates by the mean of batch means", BATCH_MEANS),
+        ("training_reports_are_true", "torch trains by the mean of batch means", BATCH_MEANS),
+        (
+            "reports_are_true",
+            "torch leaves BatchNorm in training mode at evaluation",
+            {f"{TORCH}.training:nn.Module.eval": "lambda self: self.train()"},
+        ),
+        (
+            "training_steps_are_the_inspected_ones",
+            "tensorflow fits with twice the learning rate",
+            {f"{TENSORFLOW}.training:keras.Model.fit": TWICE_THE_LEARNING_RATE},
+        ),
+        (
+            "files_keep_the_model",
+            "torch saves weights in float16",
+            {f"{TORCH}.persistence:save_checkpoint": "lambda model, *a: original(model.half(), *a)"},
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_gate_catches(pair, mutant, tmp_path):
+    worker = pair.workers[mutant.framework]
+    for target, replacement in mutant.changes.items():
+        worker.request("patch", target=target, replacement=replacement)
+    try:
+        with pytest.raises(AssertionError) as caught:
+            keep(mutant.promise, pair, tmp_path)
+    finally:
+        worker.request("unpatch")
+    print(caught.value)  # noqa: T201  # shown by -rP
+
+
+@pytest.mark.parametrize("promise", sorted({mutant.promise for mutant in MUTANTS}))
+def test_without_a_mutant_the_promise_is_kept(pair, promise, tmp_path):
+    keep(promise, pair, tmp_path)
+
+
+def keep(promise, pair, folder):
+    if promise in gate.PROMISES:
+        gate.PROMISES[promise](pair)
+    else:
+        getattr(gate, promise)(pair, folder)
