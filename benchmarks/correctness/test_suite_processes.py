@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.measurement.schedule import interleave
 from stagebench.pipelines import INSTALLED
 
@@ -143,3 +144,20 @@ def test_groups_are_measured_one_after_the_other(suite):
 
     lines = [line for line in result.outlines if line.startswith("[")]
     assert [number for number, _ in groupby(line.split("]")[0] for line in lines)] == ["[1/2", "[2/2"]
+
+
+def test_a_worker_process_that_cannot_start_says_so(tmp_path):
+    with pytest.raises(WorkerError, match="case: /bin/false could not be started as a worker process"):
+        WorkerProcess("case", tmp_path, python="/bin/false")
+
+
+def test_a_users_keras_settings_change_nothing(suite, monkeypatch):
+    if "tensorflow" not in INSTALLED:
+        pytest.skip("tensorflow is not installed")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    (suite.folder / "keras.json").write_text('{"floatx": "float16"}')
+    monkeypatch.setenv("KERAS_HOME", str(suite.folder))
+
+    result = suite.run("--cache=on", "--stages=model_saving", frameworks="tensorflow")
+
+    result.assert_outcomes(passed=1)

@@ -1,0 +1,164 @@
+"""`stagebench ledger`: what `published` does otherwise than `matched`, and what that costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagebench.case import Case, plain
+from stagebench.cli import main
+from stagebench.measurement.differences import Difference, measure_differences
+from stagebench.pipelines import FRAMEWORKS
+from stagebench.reporting.ledger import read_run
+
+CASE = Case("simulated", "cpu", 32, 0, "on", "off", "matched")
+MATCHED = [1.0, 2.0, 4.0]
+"""Seconds of three rounds on a machine that slows down."""
+PUBLISHED = [2.0, 4.4, 7.2]
+"""2, 2.2 and 1.8 times as many."""
+
+Save = Callable[..., Path]
+
+
+def benchmark(case: Case, seconds: list[float], processes: int = 1) -> dict[str, Any]:
+    info = {"stage": "training", **plain(case), "framework_version": "1.0", "processes": processes}
+    return {"stats": {"data": seconds}, "extra_info": info}
+
+
+def pair(**changes: Any) -> list[dict[str, Any]]:
+    case = replace(CASE, **changes)
+    return [benchmark(replace(case, recipe="published"), PUBLISHED), benchmark(case, MATCHED)]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Return a function that writes a run of these benchmarks."""
+
+    def save_(*benchmarks: dict[str, Any]) -> Path:
+        path = tmp_path / "run.json"
+        machine = {"cpu": {"brand_raw": "A CPU"}}
+        path.write_text(json.dumps({"machine_info": machine, "benchmarks": benchmarks}))
+        return path
+
+    return save_
+
+
+def test_the_ratio_is_that_of_the_medians(save: Save) -> None:
+    (ratio,) = read_run(save(*pair())).ratios.values()
+    assert ratio.estimate == pytest.approx(4.4 / 2)
+
+
+def test_the_interval_is_that_of_neighbouring_rounds(save: Save) -> None:
+    (ratio,) = read_run(save(*pair())).ratios.values()
+    # ln 2 - 0.00335 is the mean log-ratio, 0.10034 its standard deviation, and 4.30265 is Student's t for
+    # two degrees of freedom.
+    assert ratio.interval == pytest.approx((1.5538, 2.5571), rel=1e-3)
+
+
+def test_a_drift_that_hits_both_recipes_does_not_widen_the_interval(save: Save) -> None:
+    published = benchmark(replace(CASE, recipe="published"), [1.5 * seconds for seconds in MATCHED])
+    (ratio,) = read_run(save(published, benchmark(CASE, MATCHED))).ratios.values()
+    assert str(ratio) == "1.50 (1.50 to 1.50)"
+
+
+def test_a_single_round_has_no_interval(save: Save) -> None:
+    published = benchmark(replace(CASE, recipe="published"), [3.0])
+    (ratio,) = read_run(save(published, benchmark(CASE, [2.0]))).ratios.values()
+    assert str(ratio) == "1.50"
+
+
+def test_several_processes_count_once_each(save: Save) -> None:
+    published = benchmark(replace(CASE, recipe="published"), [2.0, 2.0, 3.0, 3.0], processes=2)
+    (ratio,) = read_run(save(published, benchmark(CASE, [1.0] * 4, processes=2))).ratios.values()
+    assert ratio.interval is not None
+    low, high = ratio.interval
+    # Two process means, ln 2 and ln 3: t is 12.706 for one degree of freedom.
+    assert (low * high) ** 0.5 == pytest.approx(6**0.5)
+    assert high / low == pytest.approx(1.5**12.706, rel=1e-3)
+
+
+def test_each_setting_has_a_table(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", str(save(*pair(), *pair(workers=2), *pair(batch_size=64)))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Times: simulated 1.0, on A CPU." in lines
+    assert "cpu, batch 32, cache on, augment off:" in lines
+    assert "| stage | simulated, 0 workers | simulated, 2 workers |" in lines
+    assert "| training | 2.20 (1.55 to 2.56) | 2.20 (1.55 to 2.56) |" in lines
+    assert "cpu, batch 64, cache on, augment off:" in lines
+    assert "| training | 2.20 (1.55 to 2.56) |" in lines
+    assert any("does not cover the variation from process to process" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "is not JSON"),
+        ("\xff", "is not JSON"),
+        ("[]", "is not a run of this suite"),
+        ('{"benchmarks": [{"stats": {"data": [1]}, "extra_info": {}}]}', "is not a run of this suite"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(
+    content: str | None, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.json"
+    if content is not None:
+        path.write_text(content, encoding="latin-1")
+    assert_refused(path, f"{path} {complaint}", capsys)
+
+
+def test_a_run_of_one_recipe_is_refused(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(benchmark(CASE, MATCHED))
+    assert_refused(path, f"{path} holds no case in both recipes", capsys)
+
+
+def test_rounds_without_a_neighbour_are_refused(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(pair()[0], benchmark(CASE, MATCHED[:2]))
+    assert_refused(path, f"{path} does not hold as many rounds", capsys)
+
+
+def test_an_unknown_framework_is_refused(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(*pair(framework="abacus"))
+    assert_refused(path, f"{path} holds unknown frameworks: abacus", capsys)
+
+
+def test_a_framework_that_is_not_installed_is_refused(
+    save: Save, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = replace(FRAMEWORKS["torch"], imports=("no_such_module",))
+    monkeypatch.setitem(FRAMEWORKS, "torch", absent)
+    assert_refused(save(*pair(framework="torch")), "torch: no_such_module not installed here", capsys)
+
+
+def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"stagebench: {complaint}")
+    assert captured.err.count("\n") == 1
+
+
+def test_the_ledger_lists_what_differs_in_each_framework(framework: str, tmp_path: Path) -> None:
+    rows = {row.choice: row for row in measure_differences([framework], tmp_path)}
+    common = {"initial conv1/kernel, standard deviation", "initial dense2/kernel, standard deviation"}
+    if framework == "torch":
+        loss = "reported loss, last batch of 14 instead of 32 images"
+        assert rows.keys() == {*common, "pixels", loss, "model file, bytes"}
+        assert largest(rows["pixels"]) < 0.01
+    else:
+        pixels = {"pixels: JPEG decoding", "pixels: resize"}
+        assert rows.keys() == {*common, *pixels, "BatchNorm epsilon", "BatchNorm momentum", "Adam"}
+        assert 0.001 < largest(rows["pixels: JPEG decoding"]) < largest(rows["pixels: resize"])
+        assert rows["BatchNorm momentum"].published == "`momentum=0.99`"
+        assert rows["BatchNorm momentum"].matched == "`momentum=0.9`"
+
+
+def largest(row: Difference) -> float:
+    """Return the figure behind `max`, of full scale."""
+    return float(row.measured.split()[1].rstrip(","))
