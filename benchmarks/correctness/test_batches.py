@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gate import epoch, nearest
 from stagebench.dataset import Manifest
 
 BATCH_SIZE = 32
@@ -26,20 +27,6 @@ def reference(small_dataset):
 def load(path):
     with Image.open(path) as image:
         return np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR), np.float32) / 255
-
-
-def epoch(pipeline, split="train"):
-    """Return the images and labels of one epoch as delivered."""
-    batches = pipeline.batches(split)
-    return np.concatenate([images for images, _ in batches]), np.concatenate(
-        [labels for _, labels in batches]
-    )
-
-
-def nearest(images, reference):
-    """Return, for each image, the index of the reference image that it is closest to."""
-    flat, other = images.reshape(len(images), -1), reference.reshape(len(reference), -1)
-    return ((flat**2).sum(1)[:, None] - 2 * flat @ other.T + (other**2).sum(1)).argmin(1)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
