@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gate import Pair, Remote
+from pair import Pair, Remote
 from stagebench.dataset import DatasetRequest, Manifest, prepare
 from stagebench.measurement.process import WorkerProcess
 from stagebench.pipelines import FRAMEWORKS

@@ -7,17 +7,16 @@ Each promise is a function over a `Pair`; it returns the largest difference that
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stagebench.case import Case, Workload
+from pair import CLASSES, SIZE, Pair, Remote, open_pipeline
+from stagebench.case import Workload
 from stagebench.dataset import Manifest
-from stagebench.measurement.process import WorkerProcess
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.specification import (
     ADAM,
@@ -27,74 +26,6 @@ from stagebench.specification import (
     save_weights,
     trainable,
 )
-
-CLASSES, SIZE = 100, 32
-
-
-class Remote:
-    """A `Pipeline` or `Inspector` in a worker process: the same methods; dataclasses come back as dicts."""
-
-    def __init__(self, worker: WorkerProcess, target: str) -> None:
-        self._worker, self._target = worker, target
-
-    def __getattr__(self, method: str) -> Callable[..., Any]:
-        return lambda *arguments: self._worker.request(
-            "call", target=self._target, method=method, arguments=list(arguments)
-        )
-
-
-def open_pipeline(
-    worker: WorkerProcess, framework: str, manifest: Manifest, workload: dict[str, Any], **axes: Any
-) -> Remote:
-    """Make a fresh pipeline in the worker process, which forgets the one before."""
-    values = {
-        "device": "cpu",
-        "batch_size": 32,
-        "workers": 0,
-        "cache": "off",
-        "augment": "off",
-        "recipe": "matched",
-        **axes,
-    }
-    if FRAMEWORKS[framework].chooses_workers:
-        values["workers"] = "auto"
-    workload = {"classes": len(manifest.classes), **workload}
-    worker.send_open(Case(framework, **values), Workload(**workload), manifest)
-    worker.receive()
-    return Remote(worker, "pipeline")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Both frameworks, each in its own worker process."""
-
-    workers: dict[str, WorkerProcess]
-    manifest: Manifest
-
-    def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
-        """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
-        workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
-        axes = {name: value for name, value in changes.items() if name not in workload}
-        return [
-            open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
-            for framework, worker in self.workers.items()
-        ]
-
-    def inspectors(self, precision: str) -> list[Remote]:
-        """Return the network's arithmetic in each, at a precision."""
-        for framework, worker in self.workers.items():
-            worker.request(
-                "inspect",
-                module=FRAMEWORKS[framework].module,
-                arguments={
-                    "recipe": "matched",
-                    "classes": CLASSES,
-                    "input_size": SIZE,
-                    "precision": precision,
-                },
-            )
-        return [Remote(worker, "inspector") for worker in self.workers.values()]
-
 
 # --- data
 
@@ -256,15 +187,9 @@ def reports_are_true(pair: Pair) -> float:
 def training_reports_are_true(pair: Pair) -> float:
     """Loss and accuracy of a training epoch are numpy's over its batches: with steps too small to see."""
     worst = 0.0
-    for side, (framework, worker) in enumerate(pair.workers.items()):
-        still = {"learning_rate": 1e-30}
-        batches = open_pipeline(worker, framework, pair.manifest, still).batches("train")
-        weights = initial_weights(CLASSES, Workload(CLASSES).seed)
-        inspector = pair.inspectors("float32")[side]
+    for _, batches, weights, inspector, pipeline in first_epochs(pair, {"learning_rate": 1e-30}):
         logits = np.concatenate([inspector.logits(weights, images, True) for images, _ in batches])
         loss, accuracy = numpy_metrics(logits, np.concatenate([labels for _, labels in batches]))
-        pipeline = open_pipeline(worker, framework, pair.manifest, still)
-        pipeline.build_model()
         (reported,) = pipeline.train(1)
         worst = max(worst, close("training loss", reported["loss"], loss, 1e-5 * loss))
         worst = max(worst, close("training accuracy", reported["accuracy"], accuracy, 1e-6))
@@ -274,12 +199,8 @@ def training_reports_are_true(pair: Pair) -> float:
 def training_steps_are_the_inspected_ones(pair: Pair) -> float:
     """What `train` does to the weights is what the inspected arithmetic does, on the same batches."""
     worst = 0.0
-    for side, (framework, worker) in enumerate(pair.workers.items()):
-        batches = open_pipeline(worker, framework, pair.manifest, {}).batches("train")
-        weights = initial_weights(CLASSES, Workload(CLASSES).seed)
-        _, expected = pair.inspectors("float32")[side].train(weights, batches, "adam", 0.001)
-        pipeline = open_pipeline(worker, framework, pair.manifest, {})
-        pipeline.build_model()
+    for framework, batches, weights, inspector, pipeline in first_epochs(pair, {}):
+        _, expected = inspector.train(weights, batches, "adam", 0.001)
         pipeline.train(1)
         for name, value in pipeline.weights().items():
             # Under Adam, a bias whose true gradient is zero follows rounding noise, and BatchNorm's mean it.
@@ -332,6 +253,22 @@ def epoch(pipeline: Remote, split: str = "train") -> tuple[np.ndarray, np.ndarra
     """Return the images and labels of one epoch as delivered."""
     images, labels = zip(*pipeline.batches(split), strict=True)
     return np.concatenate(images), np.concatenate(labels)
+
+
+def first_epochs(
+    pair: Pair, workload: dict[str, Any]
+) -> Iterator[tuple[str, list[tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray], Remote, Remote]]:
+    """Yield for each framework: batches, initial weights, inspector, and a built pipeline.
+
+    The batches are those that the pipeline will train on in its first epoch: the same seed gives the same.
+    """
+    weights = initial_weights(CLASSES, Workload(CLASSES).seed)
+    for side, (framework, worker) in enumerate(pair.workers.items()):
+        batches = open_pipeline(worker, framework, pair.manifest, workload).batches("train")
+        inspector = pair.inspectors("float32")[side]
+        pipeline = open_pipeline(worker, framework, pair.manifest, workload)
+        pipeline.build_model()
+        yield framework, batches, weights, inspector, pipeline
 
 
 def upright(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

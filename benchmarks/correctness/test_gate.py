@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import gate
+from pair import open_pipeline
 from stagebench.dataset import DatasetRequest, prepare
 
 ORIENTATION = 0x0112
@@ -99,7 +100,7 @@ def test_both_frameworks_learn_alike_from_equal_weights(pair, tmp_path_factory):
     for framework, worker in pair.workers.items():
         accuracies = []
         for seed in (1, 2, 3):
-            pipeline = gate.open_pipeline(worker, framework, manifest, {"seed": seed}, cache="on")
+            pipeline = open_pipeline(worker, framework, manifest, {"seed": seed}, cache="on")
             pipeline.build_model()
             pipeline.train(4)
             accuracies.append(pipeline.evaluate()["accuracy"])

@@ -269,7 +269,7 @@ class _Comparison:
             "input_size": WORKLOAD.input_size,
             "precision": "float64",
         }
-        self.worker.request("inspect", module=FRAMEWORKS[self.framework].module, arguments=arguments)
+        self.worker.request("inspect", framework=self.framework, arguments=arguments)
 
     def _call(self, target: str, method: str, *arguments: Any) -> Any:
         return self.worker.request("call", target=target, method=method, arguments=list(arguments))

@@ -12,7 +12,6 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from types import ModuleType
 from typing import Any, Literal
 from unittest import mock
 
@@ -21,7 +20,7 @@ from stagebench.dataset import Manifest
 from stagebench.measurement.sample import Sample
 from stagebench.measurement.stages import STAGE_RUNS, StageRun
 from stagebench.measurement.wire import decode, encode
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.pipelines import FRAMEWORKS, Framework
 from stagebench.pipelines.contract import Inspector, Pipeline, UnavailableError
 
 
@@ -51,14 +50,15 @@ class Worker:
     def open(self, module: str, case: dict[str, Any], workload: dict[str, Any], manifest: str) -> Any:
         """Import the framework and make the case's pipeline; returns its `Facts`."""
         self.case, self.workload = Case(**case), Workload(**workload)
-        self.module, self.manifest = _import(module, self.case.device), Manifest.load(Path(manifest))
+        _set_environment(FRAMEWORKS[self.case.framework], self.case.device)
+        self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline()
         return self.pipeline.facts()
 
-    def inspect(self, module: str, arguments: dict[str, Any]) -> None:
+    def inspect(self, framework: str, arguments: dict[str, Any]) -> None:
         """Import the framework and make its `contract.Inspector`, on the CPU."""
-        _import(module, "cpu")
-        self.inspector = import_module(f"{module}.inspection").Inspector(**arguments)
+        _set_environment(FRAMEWORKS[framework], "cpu")
+        self.inspector = import_module(f"{FRAMEWORKS[framework].module}.inspection").Inspector(**arguments)
 
     def call(self, target: Literal["pipeline", "inspector"], method: str, arguments: list[Any]) -> Any:
         """Call a method of the pipeline or of the inspector."""
@@ -125,15 +125,12 @@ class Worker:
         return pipeline
 
 
-def _import(module: str, device: str) -> ModuleType:
-    """Import a framework's pipeline, in the environment that the framework needs."""
+def _set_environment(framework: Framework, device: str) -> None:
+    """Set the variables that a framework must find when it is imported."""
+    os.environ.update(framework.environment)
     if device == "cpu":
         # With a GPU in sight, Keras compiles a model by XLA, on the CPU too.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    for framework in FRAMEWORKS.values():
-        if framework.module == module:
-            os.environ.update(framework.environment)
-    return import_module(module)
 
 
 def _cpu_seconds() -> float:

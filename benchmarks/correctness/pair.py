@@ -1,0 +1,80 @@
+"""Pipelines and inspectors in worker processes, of one framework or of both side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+from stagebench.measurement.process import WorkerProcess
+from stagebench.pipelines import FRAMEWORKS
+
+CLASSES, SIZE = 100, 32
+"""Of the network that inspectors look into."""
+
+
+class Remote:
+    """A `Pipeline` or `Inspector` in a worker process: the same methods; dataclasses come back as dicts."""
+
+    def __init__(self, worker: WorkerProcess, target: str) -> None:
+        self._worker, self._target = worker, target
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        return lambda *arguments: self._worker.request(
+            "call", target=self._target, method=method, arguments=list(arguments)
+        )
+
+
+def open_pipeline(
+    worker: WorkerProcess, framework: str, manifest: Manifest, workload: dict[str, Any], **axes: Any
+) -> Remote:
+    """Make a fresh pipeline in the worker process, which forgets the one before."""
+    values = {
+        "device": "cpu",
+        "batch_size": 32,
+        "workers": 0,
+        "cache": "off",
+        "augment": "off",
+        "recipe": "matched",
+        **axes,
+    }
+    if FRAMEWORKS[framework].chooses_workers:
+        values["workers"] = "auto"
+    workload = {"classes": len(manifest.classes), **workload}
+    worker.send_open(Case(framework, **values), Workload(**workload), manifest)
+    worker.receive()
+    return Remote(worker, "pipeline")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both frameworks, each in its own worker process."""
+
+    workers: dict[str, WorkerProcess]
+    manifest: Manifest
+
+    def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
+        """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
+        workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
+        axes = {name: value for name, value in changes.items() if name not in workload}
+        return [
+            open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
+            for framework, worker in self.workers.items()
+        ]
+
+    def inspectors(self, precision: str) -> list[Remote]:
+        """Return the network's arithmetic in each, at a precision."""
+        for framework, worker in self.workers.items():
+            worker.request(
+                "inspect",
+                framework=framework,
+                arguments={
+                    "recipe": "matched",
+                    "classes": CLASSES,
+                    "input_size": SIZE,
+                    "precision": precision,
+                },
+            )
+        return [Remote(worker, "inspector") for worker in self.workers.values()]
