@@ -5,27 +5,35 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
+from shutil import get_terminal_size
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import DatasetError, Manifest, default_cache_folder, prepare
+from stagebench.environments import Environment
+from stagebench.measurement.journal import Journal, JournalError
 from stagebench.measurement.machine import gpu_names, machine_info
 from stagebench.measurement.replay import recorded_seconds, replay
-from stagebench.measurement.sample import Failure, Measurement
-from stagebench.measurement.schedule import measure_group
-from stagebench.options import OPTIONS, PRESET, Settings
+from stagebench.measurement.sample import Measurement
+from stagebench.measurement.schedule import Conditions
+from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.extra_info import extra_info
-from stagebench.reporting.progress import Progress
-from stagebench.reporting.terminal import Result, brief, summary_lines
+from stagebench.reporting.progress import Progress, progress_of
+from stagebench.reporting.terminal import Result, summary_lines
+from stagebench.session import Session
 
 pytest_plugins = ["pytester"]
 
 AXES = [field.name for field in fields(Case)]
 SETTINGS = pytest.StashKey[Settings]()
 RESULTS = pytest.StashKey[list[Result]]()
+SESSION = pytest.StashKey[Session]()
+JOURNAL = pytest.StashKey[Journal]()
+JOURNAL_FOLDER = Path(".benchmarks", "journal")
 
 
 # --- the session: options, and the matrix that they span
@@ -34,7 +42,10 @@ RESULTS = pytest.StashKey[list[Result]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stagebench")
     for option in (*OPTIONS, PRESET):
-        group.addoption(option.flag, type=option.parse, default=None, metavar="VALUE", help=option.help)
+        group.addoption(option.flag, **option.arguments)
+    group.addoption(
+        "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,18 +54,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
     # Under --benchmark-skip there is nothing to save.
     warnings.filterwarnings("ignore", "Not saving anything")
-    config.stash[SETTINGS] = Settings.resolve(config.getoption)
+    try:
+        config.stash[SETTINGS] = Settings.resolve(config.getoption)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from None
     config.stash[RESULTS] = []
-    if all(FRAMEWORKS[name].missing() for name in config.stash[SETTINGS].matrix.frameworks):
+    if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
         raise pytest.UsageError(f"no framework is installed here; try: {commands}")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     versions = [
-        " ".join([name, *FRAMEWORKS[name].versions().values()][:2])
-        for name in config.stash[SETTINGS].matrix.frameworks
-        if not FRAMEWORKS[name].missing()
+        " ".join([name, *environment.versions().values()][:2])
+        for name, environment in config.stash[SETTINGS].environments.items()
+        if not environment.missing()
     ]
     missing = [f.missing() for f in FRAMEWORKS.values() if f.missing()]
     return [f"stagebench: {', '.join(versions) or 'no framework'}", *(f"  {reason}" for reason in missing)]
@@ -67,22 +81,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     settings = metafunc.config.stash[SETTINGS]
     (stage,) = marker.args
-    cases = settings.matrix.cases(name for name, f in FRAMEWORKS.items() if f.chooses_workers)
     metafunc.parametrize(
         AXES,
         [
             pytest.param(
                 *(getattr(case, axis) for axis in AXES),
                 id=case.id,
-                marks=[pytest.mark.benchmark(group=case.group(stage), timer=recorded_seconds), *_skip(case)],
+                marks=[
+                    pytest.mark.benchmark(group=case.group(stage), timer=recorded_seconds),
+                    *_skip(case, settings.environments[case.environment]),
+                ],
             )
-            for case in cases
+            for case in settings.cases
         ],
     )
 
 
-def _skip(case: Case) -> list[pytest.MarkDecorator]:
-    reason = FRAMEWORKS[case.framework].missing()
+def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
+    reason = environment.missing()
     if case.device == "cuda" and not gpu_names():
         reason = "no NVIDIA GPU here: nvidia-smi lists none"
     return [pytest.mark.skip(reason=reason)] if reason else []
@@ -120,7 +136,7 @@ def _is_measured(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def progress(pytestconfig: pytest.Config) -> Progress:
-    return Progress(pytestconfig)
+    return progress_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -139,18 +155,53 @@ def workload(pytestconfig: pytest.Config, manifest: Manifest) -> Workload:
 
 
 @pytest.fixture(scope="session")
-def groups(
-    request: pytest.FixtureRequest, manifest: Manifest, workload: Workload, progress: Progress
-) -> Groups:
-    return Groups(request.session, manifest, workload, progress)
+def journal(pytestconfig: pytest.Config, progress: Progress) -> Journal:
+    """What is finished; under `--resume`, what an interrupted session has finished too."""
+    journal = None
+    if pytestconfig.getoption("resume"):
+        journal = Journal.resume(JOURNAL_FOLDER)
+        left = f"{journal.groups} finished groups" if journal else "nothing"
+        progress.finish(f"--resume: {left} in {JOURNAL_FOLDER}")
+    pytestconfig.stash[JOURNAL] = journal or Journal.new(JOURNAL_FOLDER)
+    return pytestconfig.stash[JOURNAL]
+
+
+@pytest.fixture(scope="session")
+def measuring(
+    request: pytest.FixtureRequest,
+    manifest: Manifest,
+    workload: Workload,
+    journal: Journal,
+    progress: Progress,
+) -> Session:
+    """Measure the groups of all selected tests."""
+    config = request.config
+    settings = config.stash[SETTINGS]
+    selected = [i for i in request.session.items if _is_measured(i) and not i.get_closest_marker("skip")]
+    config.stash[SESSION] = Session(
+        [(_stage_of(item), _case_of(item)) for item in selected],
+        Conditions(workload, manifest, settings.environments, settings.schedule),
+        default_cache_folder(),
+        journal,
+        progress,
+        against_itself=settings.values["noise"],
+    )
+    return config.stash[SESSION]
 
 
 @pytest.fixture
 def case(
-    framework: str, device: str, batch_size: int, workers: int | str, cache: str, augment: str, recipe: str
+    framework: str,
+    device: str,
+    batch_size: int,
+    workers: int | str,
+    cache: str,
+    augment: str,
+    recipe: str,
+    environment: str,
 ) -> Case:
     """The test's case. Its axes are parameters of their own, for `--benchmark-group-by=param:framework`."""
-    return Case(framework, device, batch_size, workers, cache, augment, recipe)  # type: ignore[arg-type]
+    return Case(framework, device, batch_size, workers, cache, augment, recipe, environment)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -160,12 +211,15 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 @pytest.fixture
 def measure(
-    stage: Stage, case: Case, groups: Groups, benchmark: BenchmarkFixture
+    stage: Stage, case: Case, measuring: Session, benchmark: BenchmarkFixture
 ) -> Callable[[], Measurement]:
     """Return the measurement of the test's stage and case; fails or skips the test if there is none."""
 
     def measure_case() -> Measurement:
-        result = groups.measured(stage, case, timed=benchmark.enabled)
+        try:
+            result = measuring.measured(stage, case, timed=benchmark.enabled)
+        except JournalError as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
         if isinstance(result, Measurement):
             return result
         if result.unavailable:
@@ -195,43 +249,6 @@ def record(
     return record_measurement
 
 
-class Groups:
-    """Measures each group when the first of its tests asks for it, all its selected cases interleaved."""
-
-    def __init__(
-        self, session: pytest.Session, manifest: Manifest, workload: Workload, progress: Progress
-    ) -> None:
-        self._settings = session.config.stash[SETTINGS]
-        self._manifest, self._workload, self._progress = manifest, workload, progress
-        self._results: dict[str, dict[Case, Measurement | Failure]] = {}
-        self._cases: dict[str, list[Case]] = {}
-        for item in session.items:
-            if _is_measured(item) and not item.get_closest_marker("skip"):
-                case = _case_of(item)
-                self._cases.setdefault(case.group(_stage_of(item)), []).append(case)
-
-    def measured(self, stage: Stage, case: Case, timed: bool) -> Measurement | Failure:
-        """Return the case's measurement at the stage; if it is not `timed`, its cold execution alone."""
-        group = case.group(stage)
-        if group not in self._results:
-            self._results[group] = self._measure(group, stage, timed)
-        return self._results[group][case]
-
-    def _measure(self, group: str, stage: Stage, timed: bool) -> dict[Case, Measurement | Failure]:
-        title = f"[{len(self._results) + 1}/{len(self._cases)}] {group}"
-        results = measure_group(
-            stage,
-            self._cases[group],
-            self._workload,
-            self._manifest,
-            rounds=self._settings.rounds if timed else 0,
-            processes=self._settings.processes if timed else 1,
-            report=lambda text: self._progress.draw(f"{title} - {text}"),
-        )
-        self._progress.finish(f"{title}; {'; '.join(brief(case, results[case]) for case in results)}")
-        return results
-
-
 # --- what pytest-benchmark saves and pytest prints
 
 
@@ -244,5 +261,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     results = config.stash[RESULTS]
     if results and config.get_verbosity() >= 0:
         terminalreporter.section("stagebench", sep="-")
-        for line in summary_lines(results):
+        floor = config.stash[SESSION].noise_floor
+        for line in summary_lines(results, floor, get_terminal_size().columns):
             terminalreporter.write_line(line)
+    journal = config.stash.get(JOURNAL, None)
+    if journal and journal.path.exists():
+        terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    journal = session.config.stash.get(JOURNAL, None)
+    if journal:
+        journal.end(well=exitstatus == pytest.ExitCode.OK)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,11 +108,28 @@ class Suite:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.folder = pytester.path
         self.command = [sys.executable, "-m", "pytest", str(ROOT / "benchmarks"), "-p", "no:cacheprovider"]
-        self.tiny = TINY
         self._pytester = pytester
 
     def run(self, *options: str, frameworks: str = "simulated") -> pytest.RunResult:
         return self._pytester.run(*self.command, *TINY, f"--frameworks={frameworks}", *options)
+
+    def start(self, script: str, *options: str) -> subprocess.Popen[str]:
+        """Start the suite on `simulated`, which does what the script says, without waiting for it."""
+        return subprocess.Popen(
+            [*self.command, *TINY, "--frameworks=simulated", *options],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "STAGEBENCH_SIMULATED": script},
+        )
+
+    def wait_for(self, process: subprocess.Popen[str], start_of_line: str) -> None:
+        """Wait until a suite that was started prints a line that begins so."""
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(start_of_line):
+                return
+        raise AssertionError(f"the suite ended without a line that begins with {start_of_line!r}")
 
     def saved(self) -> list[dict[str, Any]]:
         """Return what was autosaved, oldest run first."""

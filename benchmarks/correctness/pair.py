@@ -38,6 +38,7 @@ def open_pipeline(
         "cache": "off",
         "augment": "off",
         "recipe": "matched",
+        "environment": framework,
         **axes,
     }
     if FRAMEWORKS[framework].chooses_workers:

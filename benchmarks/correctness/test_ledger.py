@@ -17,7 +17,7 @@ from stagebench.measurement.differences import Difference, measure_differences
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.ledger import read_run
 
-CASE = Case("simulated", "cpu", 32, 0, "on", "off", "matched")
+CASE = Case("simulated", "cpu", 32, 0, "on", "off", "matched", "simulated")
 MATCHED = [1.0, 2.0, 4.0]
 """Seconds of three rounds on a machine that slows down."""
 PUBLISHED = [2.0, 4.4, 7.2]
@@ -28,6 +28,7 @@ Save = Callable[..., Path]
 
 def benchmark(case: Case, seconds: list[float], processes: int = 1) -> dict[str, Any]:
     info = {"stage": "training", **plain(case), "framework_version": "1.0", "processes": processes}
+    info["rounds_per_process"] = [len(seconds) // processes] * processes
     return {"stats": {"data": seconds}, "extra_info": info}
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import psutil
 import pytest
 
 from stagebench.measurement.process import WorkerError, WorkerProcess
-from stagebench.measurement.schedule import interleave
+from stagebench.measurement.schedule import turns
 from stagebench.pipelines import INSTALLED
 
 WATCHER = """
@@ -46,8 +45,8 @@ def test_no_framework_is_imported_in_the_pytest_process(watched, option):
 
 
 def test_rounds_of_rivals_interleave():
-    assert "".join(interleave("AB", 3)) == "ABBAAB"
-    assert "".join(interleave("ABC", 2)) == "ABCCBA"
+    assert "".join(islice(turns("AB"), 3)) == "ABBAAB"
+    assert "".join(islice(turns("ABC"), 2)) == "ABCCBA"
 
 
 @pytest.mark.parametrize(("fault", "name"), [("kill", "SIGKILL"), ("segfault", "SIGSEGV")])
@@ -66,18 +65,8 @@ def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fau
 
 def start(suite):
     """Start the suite without waiting for it, and wait until it measures the stage that hangs."""
-    process = subprocess.Popen(
-        [*suite.command, *suite.tiny, "--frameworks=simulated", "--cache=on"],
-        cwd=suite.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "STAGEBENCH_SIMULATED": '{"training": {"sleep": 60}}'},
-    )
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("[2/6] model_building"):
-            break
+    process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
+    suite.wait_for(process, "[2/6] model_building")
     pytest_process = psutil.Process(process.pid)
     wait_until(lambda: any(is_worker(child) for child in pytest_process.children()))
     return process, pytest_process.children(recursive=True)

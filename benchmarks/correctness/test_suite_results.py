@@ -59,10 +59,10 @@ def test_a_second_run_compares_every_case_with_the_first(suite):
 
 def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
     options = ("--cache=on", "--stages=training", "--benchmark-compare=0001")
-    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 0.2}}')
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"cost": {"seconds": 0.2}}}')
     suite.run("--cache=on", "--stages=training")
     equal = suite.run(*options, "--benchmark-compare-fail=median:20%")
-    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"sleep": 1.0}}')
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"cost": {"seconds": 1.0}}}')
     slower = suite.run(*options, "--benchmark-compare-fail=median:20%")
 
     assert equal.ret == 0
@@ -145,9 +145,10 @@ def test_rivals_stand_in_one_table_and_in_the_summary(suite):
             "*benchmark 'training: cpu, batch 32, cache on, augment on': 2 tests*",
             "*test_training?simulated*workers0*",
             "*test_training?simulated*workers2*",
-            "cpu, batch 32, cache on, augment on",
-            "training * 0w *",
-            " * 2w *",
+            "cpu, batch 32, cache on, augment on, matched",
+            "training",
+            "  simulated, 0w *",
+            "  simulated, 2w *",
         ]
     )
 

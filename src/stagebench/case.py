@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, get_args
@@ -49,12 +49,14 @@ class Case:
     augment: str
     """`"on"`: training images are flipped at random, horizontally and vertically."""
     recipe: str
+    environment: str
+    """Name of the Python interpreter that runs it; the framework's own name where that is the running one."""
 
     @property
     def id(self) -> str:
         """The case in a test id. It holds no version number, so that the next run finds it again."""
         return (
-            f"{self.framework}-{self.device}-batch{self.batch_size}-workers{self.workers}"
+            f"{self.environment}-{self.device}-batch{self.batch_size}-workers{self.workers}"
             f"-cache_{self.cache}-augment_{self.augment}-{self.recipe}"
         )
 
@@ -66,8 +68,16 @@ class Case:
     @property
     def rival(self) -> str:
         """What tells the cases of a group apart, in short: `torch published, 2w` has two workers."""
-        workers = "" if self.workers == "auto" else f", {self.workers}w"
-        return f"{self.framework} {self.recipe}{workers}"
+        return f"{self.environment} {self.recipe}{self._short_workers}"
+
+    @property
+    def rival_of_one_recipe(self) -> str:
+        """The same where all cases have one recipe: `torch, 2w`."""
+        return f"{self.environment}{self._short_workers}"
+
+    @property
+    def _short_workers(self) -> str:
+        return "" if self.workers == "auto" else f", {self.workers}w"
 
     def group(self, stage: Stage) -> str:
         """Name of the group in which this case may be compared at this stage."""
@@ -78,7 +88,8 @@ class Case:
 class Matrix:
     """The values of each axis; the cases are their product."""
 
-    frameworks: Sequence[str]
+    environments: Mapping[str, str]
+    """Name of the framework in each environment."""
     devices: Sequence[str]
     batch_sizes: Sequence[int]
     workers: Sequence[int]
@@ -95,9 +106,14 @@ class Matrix:
         chooses_itself = set(frameworks_without_workers)
         auto: Sequence[int | Literal["auto"]] = ("auto",)
         return [
-            Case(framework, device, batch_size, workers, cache, augment, recipe)
-            for device, batch_size, cache, augment, recipe, framework in product(
-                self.devices, self.batch_sizes, self.cache, self.augment, self.recipes, self.frameworks
+            Case(framework, device, batch_size, workers, cache, augment, recipe, environment)
+            for device, batch_size, cache, augment, recipe, (environment, framework) in product(
+                self.devices,
+                self.batch_sizes,
+                self.cache,
+                self.augment,
+                self.recipes,
+                self.environments.items(),
             )
             for workers in (auto if framework in chooses_itself else self.workers)
         ]

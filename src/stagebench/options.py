@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from stagebench.case import DEVICES, RECIPES, STAGES, SWITCH, Matrix, Stage, Workload
+from stagebench.case import DEVICES, RECIPES, STAGES, SWITCH, Case, Matrix, Stage, Workload
 from stagebench.dataset import DatasetRequest, Manifest
-from stagebench.measurement.machine import gpu_names
+from stagebench.environments import Environment
+from stagebench.measurement.machine import gpu_names, usable_threads
+from stagebench.measurement.schedule import ROUND_SECONDS, Schedule
 from stagebench.pipelines import FRAMEWORKS, INSTALLED
 
 Parser = Callable[[str], Any]
@@ -51,6 +53,21 @@ def positive_number(text: str) -> float:
     return value
 
 
+def percentage(text: str) -> float:
+    """Take a percentage above 0, such as `2%`, as a share."""
+    if not text.endswith("%"):
+        raise ArgumentTypeError(f"{text!r} is not a percentage such as 2%")
+    return positive_number(text.removesuffix("%")) / 100
+
+
+def threads(text: str) -> int:
+    """Take a number of threads that this process has processors for."""
+    number: int = integer(1)(text)
+    if number > usable_threads():
+        raise ArgumentTypeError(f"{text!r} is above {usable_threads()}, the processors that may be used here")
+    return number
+
+
 def comma_list(parse_item: Parser) -> Parser:
     """Take values separated by commas; a repeated value counts once."""
 
@@ -65,13 +82,33 @@ class Option:
     """One option of `pytest benchmarks`."""
 
     flag: str
-    parse: Parser
+    parse: Parser | None
+    """What takes its value; None for a switch."""
     default: Any
     help: str
+    repeatable: bool = False
 
     @property
     def name(self) -> str:
         return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `argparse` is told of it. A value that was not given is None, so that a preset can fill it."""
+        if self.parse is None:
+            return {"action": "store_const", "const": True, "default": None, "help": self.help}
+        action = "append" if self.repeatable else "store"
+        return {
+            "action": action,
+            "type": self.parse,
+            "default": None,
+            "metavar": "VALUE",
+            "help": self.help.replace("%", "%%"),
+        }
+
+
+class OptionError(Exception):
+    """Options that contradict each other; the message is one sentence."""
 
 
 def _default_devices() -> tuple[str, ...]:
@@ -121,8 +158,37 @@ OPTIONS = (
     Option("--epochs", integer(1), 1, "epochs in a training round (default: 1)"),
     Option("--seed", integer(0, 2**32 - 1), 25, "where all random numbers come from (default: 25)"),
     Option("--learning-rate", positive_number, 0.001, "Adam's learning rate (default: 0.001)"),
-    Option("--rounds", integer(1), 5, "timed rounds in each fresh process (default: 5)"),
-    Option("--processes", integer(1), 1, "fresh processes for each case (default: 1)"),
+    Option(
+        "--rounds",
+        integer(1),
+        None,
+        "timed rounds in each fresh process (default: 5, and more of a short stage, until they take "
+        f"{ROUND_SECONDS:g} s)",
+    ),
+    Option("--processes", integer(1), 1, "fresh processes for each case; verdicts need 3 (default: 1)"),
+    Option(
+        "--precision",
+        percentage,
+        None,
+        "e.g. 2%: start more processes until the interval of each ratio is within +- this",
+    ),
+    Option("--max-time", positive_number, None, "seconds for --precision, in each group (default: 300)"),
+    Option("--stage-timeout", positive_number, None, "seconds after which a stage that hangs is ended"),
+    Option("--threads", threads, None, "threads and processors of each worker process"),
+    Option(
+        "--retain-memory",
+        None,
+        False,
+        "let worker processes keep what they free (glibc): faster and steadier",
+    ),
+    Option("--noise", None, False, "measure each case against itself too, and keep what they differ by"),
+    Option(
+        "--env",
+        Environment.parse,
+        (),
+        "NAME=PYTHON: another interpreter to run a framework in, e.g. torch@2.14.1=PATH; repeatable",
+        repeatable=True,
+    ),
 )
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -164,6 +230,11 @@ class Settings:
                 default = option.default() if callable(option.default) else option.default
                 value = preset.get(option.name, default)
             values[option.name] = value
+        names = [environment.name for environment in values["env"]]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise OptionError(f"--env names {' and '.join(sorted(repeated))} more than once")
+        if values["max_time"] and not values["precision"]:
+            raise OptionError("--max-time limits --precision, which is not given")
         return cls(values)
 
     @property
@@ -171,24 +242,29 @@ class Settings:
         return tuple(stage for stage in STAGES if stage in self.values["stages"])
 
     @property
-    def rounds(self) -> int:
-        return int(self.values["rounds"])
+    def schedule(self) -> Schedule:
+        given = {field.name: self.values[field.name] for field in fields(Schedule)}
+        return Schedule(**{name: value for name, value in given.items() if value is not None})
 
     @property
-    def processes(self) -> int:
-        return int(self.values["processes"])
+    def environments(self) -> dict[str, Environment]:
+        """By name: the running interpreter for each framework, then those that were added."""
+        here = [Environment(name, name) for name in self.values["frameworks"]]
+        return {environment.name: environment for environment in (*here, *self.values["env"])}
 
     @property
-    def matrix(self) -> Matrix:
-        axes = ("frameworks", "devices", "batch_sizes", "workers", "cache", "augment", "recipes")
-        return Matrix(**{axis: self.values[axis] for axis in axes})
+    def cases(self) -> list[Case]:
+        axes = ("devices", "batch_sizes", "workers", "cache", "augment", "recipes")
+        names = {name: environment.framework for name, environment in self.environments.items()}
+        matrix = Matrix(names, **{axis: self.values[axis] for axis in axes})
+        return matrix.cases(name for name, f in FRAMEWORKS.items() if f.chooses_workers)
 
     @property
     def dataset_request(self) -> DatasetRequest:
-        fields = ("train_images", "test_images", "classes", "image_size", "seed")
-        return DatasetRequest(self.values["dataset"], **{field: self.values[field] for field in fields})
+        names = ("train_images", "test_images", "classes", "image_size", "seed")
+        return DatasetRequest(self.values["dataset"], **{name: self.values[name] for name in names})
 
     def workload(self, manifest: Manifest) -> Workload:
         """Return the workload on a data set, whose number of classes decides the width of the model."""
-        fields = ("input_size", "epochs", "learning_rate", "seed")
-        return Workload(len(manifest.classes), **{field: self.values[field] for field in fields})
+        names = ("input_size", "epochs", "learning_rate", "seed")
+        return Workload(len(manifest.classes), **{name: self.values[name] for name in names})

@@ -257,6 +257,7 @@ class _Comparison:
             cache="off",
             augment="off",
             recipe=recipe,
+            environment=self.framework,
         )
         return self.worker.request(
             "open", module=module, case=plain(case), workload=plain(WORKLOAD), manifest=self.manifest.file

@@ -13,16 +13,9 @@ from typing import Any
 import cpuinfo
 import psutil
 
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES
 
 LIBRARIES = ("numpy", "pillow", "execnet", "pytest", "pytest-benchmark", "stagebench")
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
 
 
 def machine_info() -> dict[str, Any]:

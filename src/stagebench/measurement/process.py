@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,10 +76,18 @@ class WorkerProcess:
         with contextlib.suppress(OSError):  # a dead process: `receive` says how it died
             self._channel.send((method, encode(arguments)))
 
-    def receive(self) -> Any:
-        """Return what the method returned; raises `WorkerError` or `UnavailableError`."""
+    def receive(self, timeout: float | None = None) -> Any:
+        """Return what the method returned.
+
+        Raises:
+            WorkerError: the process died, its pipeline raised, or no answer came within `timeout` seconds.
+            UnavailableError: the machine lacks what the case needs.
+
+        """
         try:
-            status, value = self._channel.receive()
+            status, value = self._channel.receive(timeout)
+        except self._channel.TimeoutError:
+            raise WorkerError(self._hang(timeout)) from None
         except self._channel.RemoteError as error:
             raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
         except EOFError:
@@ -94,7 +103,7 @@ class WorkerProcess:
         self.send(method, **arguments)
         return self.receive()
 
-    def send_open(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+    def send_open(self, case: Case, workload: Workload, manifest: Manifest, **limits: Any) -> None:
         """Ask to import the case's framework and to make its pipeline."""
         self.send(
             "open",
@@ -102,6 +111,7 @@ class WorkerProcess:
             case=plain(case),
             workload=plain(workload),
             manifest=manifest.file,
+            **limits,
         )
 
     def close(self) -> None:
@@ -112,6 +122,17 @@ class WorkerProcess:
                     process.kill()
         self._group.terminate(timeout=5)
 
+    def _hang(self, timeout: float | None) -> str:
+        """Say where the process is, and end it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(0.5)  # for the process to write its traceback, if it still can
+        self.close()
+        return (
+            f"{self.name}: took longer than --stage-timeout={timeout:g} s; its worker process was ended; "
+            f"{self._last_lines()}"
+        )
+
     def _obituary(self) -> str:
         code = self._process.wait()
         if code is not None and code < 0:
@@ -120,8 +141,8 @@ class WorkerProcess:
                 how += " (by hand, or by the system because memory ran out)"
         else:
             how = f"exited with status {code}"
+        return f"{self.name}: the worker process {how}; {self._last_lines()}"
+
+    def _last_lines(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-STDERR_LINES:]
-        last_lines = (
-            "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"
-        )
-        return f"{self.name}: the worker process {how}; {last_lines}"
+        return "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from stagebench.pipelines.contract import Facts
@@ -16,6 +17,10 @@ class Sample:
     """Wall-clock time of the stage alone, device synchronised at both ends, garbage collection off."""
     cpu_seconds: float
     """User and system time of the worker process and its finished child processes, meanwhile."""
+    page_faults: int
+    """Pages that the worker process touched for the first time, or had to read back, meanwhile."""
+    involuntary_switches: int
+    """How often the system took the processor from one of the worker process's threads, meanwhile."""
     outcome: dict[str, Any]
     """What the stage did, for its checks; see `stages.py`."""
 
@@ -30,6 +35,13 @@ class ProcessRecord:
     rounds: list[Sample]
     peak_rss_bytes: int
     """Highest resident memory of the worker process; its loader processes are not in it."""
+    peak_gpu_bytes: int | None
+    """Most GPU memory that the framework held at once for tensors; None on the CPU."""
+
+    @property
+    def median_seconds(self) -> float:
+        """Median of the rounds: what a comparison takes from a process."""
+        return median(sample.seconds for sample in self.rounds)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class Measurement:
     """What all worker processes of one case measured at one stage."""
 
     processes: list[ProcessRecord]
+    stopped_by: str | None = None
+    """With `--precision`: `precision` or `max_time`, whichever ended the measurement."""
 
     @property
     def rounds(self) -> list[Sample]:

@@ -81,3 +81,12 @@ FRAMEWORKS = {
 
 INSTALLED = [name for name, framework in FRAMEWORKS.items() if framework.imports and not framework.missing()]
 """The real frameworks that can run here."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+"""Environment variables from which the libraries under the frameworks take their number of threads."""

@@ -106,6 +106,9 @@ class Pipeline(Protocol):
     def facts(self) -> Facts:
         """Versions, device and threads, as the framework sees them."""
 
+    def peak_gpu_bytes(self) -> int | None:
+        """Return the most GPU memory that tensors took at once in this process; None on the CPU."""
+
     def class_indices(self, labels: list[Any]) -> NDArray[np.int64]:
         """Return the class index of every image of the label batches: int64 [N]."""
 

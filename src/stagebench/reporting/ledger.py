@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from stagebench.analysis.ratio import Ratio, paired_ratio
 from stagebench.case import STAGES, Case, Stage
@@ -29,7 +28,7 @@ class Run:
     versions: dict[str, str]
     """By framework."""
     processes: int
-    """Fresh worker processes per case."""
+    """Fresh worker processes per case; of several cases, the fewest."""
     ratios: dict[tuple[Stage, Case], Ratio]
     """By stage and the `matched` one of the two cases."""
 
@@ -50,24 +49,21 @@ def read_run(path: Path) -> Run:
     try:
         cases = [(_case(item["extra_info"]), item) for item in content["benchmarks"]]
         infos = [item["extra_info"] for _, item in cases]
-        seconds = {
-            (item["extra_info"]["stage"], case): np.array(item["stats"]["data"], float)
-            for case, item in cases
-        }
+        rounds = {(item["extra_info"]["stage"], case): _rounds(item) for case, item in cases}
         versions = {info["framework"]: str(info["framework_version"]) for info in infos}
         processes = {int(info["processes"]) for info in infos}
         cpu = str(content["machine_info"]["cpu"]["brand_raw"])
     except (KeyError, TypeError, ValueError):
         raise LedgerError(f"{path} is not a run of this suite; write one with `{COMMAND}{path}`") from None
     ratios = {}
-    for (stage, case), matched in seconds.items():
-        published = seconds.get((stage, replace(case, recipe="published")))
+    for (stage, case), matched in rounds.items():
+        published = rounds.get((stage, replace(case, recipe="published")))
         if case.recipe == "matched" and published is not None:
-            if not published.size == matched.size > 0:
+            if list(map(len, published)) != list(map(len, matched)) or not all(matched):
                 raise LedgerError(
                     f"{path} does not hold as many rounds of {case.id} at {stage} in both recipes"
                 )
-            ratios[stage, case] = paired_ratio(published, matched, min(processes))
+            ratios[stage, case] = paired_ratio(published, matched)
     if not ratios:
         raise LedgerError(f"{path} holds no case in both recipes; write one that does with `{COMMAND}{path}`")
     return Run(cpu, versions, min(processes), ratios)
@@ -111,13 +107,18 @@ def _legend(processes: int) -> list[str]:
         else f"It covers the variation between the {processes} processes of each case."
     )
     return [
-        "Time of `published` divided by that of `matched`: geometric mean over rounds that are neighbours in",
-        f"time, with its 95% interval (t distribution). {covered}",
+        f"Time of `published` divided by that of `matched`, with its 95% interval. {covered}",
     ]
 
 
 def _case(info: Mapping[str, Any]) -> Case:
     return Case(**{field.name: info[field.name] for field in fields(Case)})
+
+
+def _rounds(benchmark: Mapping[str, Any]) -> list[list[float]]:
+    """Return the seconds of every round, by process."""
+    seconds, info = iter(map(float, benchmark["stats"]["data"])), benchmark["extra_info"]
+    return [list(islice(seconds, rounds)) for rounds in info["rounds_per_process"]]
 
 
 def _column(case: Case) -> str:

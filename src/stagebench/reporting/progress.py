@@ -1,35 +1,56 @@
-"""Tells on the terminal what is going on, while pytest captures the output of tests."""
+"""Tells on the terminal what is going on, also while pytest captures the output of tests."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from shutil import get_terminal_size
 from time import monotonic
+from typing import Protocol
 
 import pytest
+
+from stagebench.measurement.schedule import Step
+from stagebench.reporting.terminal import duration
 
 REDRAW_SECONDS = 0.2
 CLEAR_LINE = "\r\033[K"
 
 
+class Output(Protocol):
+    """Where progress is written."""
+
+    def write(self, text: str, /) -> object:
+        """Write the text."""
+
+    def flush(self) -> object:
+        """Show what was written."""
+
+    def isatty(self) -> bool:
+        """Say whether someone watches, so that a line may be drawn over."""
+
+
 class Progress:
-    """One live line where the output is a terminal; one line for each finished piece of work elsewhere.
+    """One live line where the output is a terminal; one line for each finished piece of work elsewhere."""
 
-    Silent under `-q`.
-    """
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._capture = config.pluginmanager.getplugin("capturemanager")
-        self._reporter = config.pluginmanager.getplugin("terminalreporter")
-        self._quiet = self._reporter is None or config.get_verbosity() < 0
-        self._live = not self._quiet and self._reporter.isatty
+    def __init__(
+        self,
+        output: Output,
+        shown: Callable[[], AbstractContextManager[None]] = nullcontext,
+        quiet: bool = False,
+    ) -> None:
+        """Write to `output`, each time within what `shown` returns."""
+        self._output = output
+        self._shown = shown
+        self._quiet = quiet
+        self._live = not quiet and output.isatty()
         self._drawn = 0.0
 
     def draw(self, text: str) -> None:
         """Show what happens now, in place of what was shown before."""
         if self._live and monotonic() - self._drawn > REDRAW_SECONDS:
             self._drawn = monotonic()
-            with self._capture.global_and_fixture_disabled():
-                self._reporter.write(f"{CLEAR_LINE}{text[: get_terminal_size().columns - 1]}", flush=True)
+            self._write(f"{CLEAR_LINE}{text[: get_terminal_size().columns - 1]}")
 
     def count(self, what: str, done: int, total: int) -> None:
         """Show how far a long piece of work is, and a line of its own when it is done."""
@@ -41,12 +62,50 @@ class Progress:
 
     def finish(self, text: str) -> None:
         """Leave a line that says what was done."""
-        if self._quiet:
-            return
-        self._drawn = 0.0
-        with self._capture.global_and_fixture_disabled():
-            if self._live:
-                self._reporter.write(CLEAR_LINE)
-            else:
-                self._reporter.ensure_newline()
-            self._reporter.write_line(text)
+        if not self._quiet:
+            self._drawn = 0.0
+            self._write(f"{CLEAR_LINE if self._live else ''}{text}\n")
+
+    def _write(self, text: str) -> None:
+        with self._shown():
+            self._output.write(text)
+            self._output.flush()
+
+
+class PytestOutput:
+    """Where pytest itself writes; a line of ours begins on a new one."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+
+    def write(self, text: str) -> None:
+        if not text.startswith(CLEAR_LINE):
+            self._reporter.ensure_newline()
+        self._reporter.write(text)
+
+    def flush(self) -> None:
+        self._reporter.flush()
+
+    def isatty(self) -> bool:
+        return bool(self._reporter.isatty())
+
+
+def progress_of(config: pytest.Config) -> Progress:
+    """Return the progress of a pytest session; it is silent under `-q`."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    output = PytestOutput(config.pluginmanager.getplugin("terminalreporter"))
+    return Progress(output, capture.global_and_fixture_disabled, quiet=config.get_verbosity() < 0)
+
+
+def live_line(title: str, step: Step, seconds_left: float | None) -> str:
+    """Say in one line what is measured now, how long the latest rounds took, and how long it may go on."""
+    left = "" if seconds_left is None else f", {_roughly(seconds_left)} left"
+    latest = ", ".join(duration(seconds) for seconds in step.seconds.values())
+    return f"{title}{left} - {step.doing}: {step.case.rival}{f'; latest {latest}' if latest else ''}"
+
+
+def _roughly(seconds: float) -> str:
+    """Write how long something may take; more digits would promise too much."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,22 +1,27 @@
-"""The table at the end of a run: every stage with its rivals under each other, in 80 columns."""
+"""The table at the end of a run: every stage with its rivals under each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from textwrap import wrap
 
 import numpy as np
 
+from stagebench.analysis.ranking import ratios_to_fastest
+from stagebench.analysis.ratio import Ratio, digits
+from stagebench.analysis.verdict import Verdict, verdict
 from stagebench.case import Case, Stage
 from stagebench.measurement.sample import Failure, Measurement
 
-LEGEND = (
-    "2w: torch loads data in two processes; tensorflow sizes its own threads.",
-    "median: of all rounds. +-: half of the middle 50% of rounds, in % of the median.",
-    "cold: first execution in a fresh process, not a round. peak: resident memory.",
-    "A difference within the +- of both is noise; one of a few per cent often is too.",
-)
+HEADER = ("", "median", "images/s", "cold", "peak", "x fastest (95%)", "verdict")
+ALIGN = "<>>>><<"
+GAP = 1
+OF_ONE_PROCESS = "*"
+
+Floor = Callable[[Stage, Case, int], float | str]
+"""Takes a stage, a case and a number of processes; returns the noise floor as a share, or why not."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +33,48 @@ class Result:
     measurement: Measurement
 
 
-def summary_lines(results: Sequence[Result]) -> list[str]:
+def summary_lines(results: Sequence[Result], floor: Floor, width: int) -> list[str]:
     """Return the table, one block for each setting that the cases of a group have in common."""
     lines: list[str] = []
+    reasons: dict[str, None] = {}
+    recipes = {result.case.recipe for result in results}
+    recipe = f", {', '.join(recipes)}" if len(recipes) == 1 else ""
     ordered = sorted(results, key=lambda result: result.case.settings)
     for settings, block in groupby(ordered, key=lambda result: result.case.settings):
-        lines += [
-            "",
-            settings,
-            f"{'stage':<15}{'case':<26}{'median':>8}{'+-':>5}{'cold':>9}{'images/s':>10}{'peak':>7}",
-        ]
-        previous = None
-        for result in block:
-            lines.append(_row(result, "" if result.stage == previous else result.stage))
-            previous = result.stage
-    return [*lines, "", *LEGEND]
+        groups = {stage: list(group) for stage, group in groupby(block, key=lambda result: result.stage)}
+        rows: list[tuple[str, ...]] = []
+        for stage, group in groups.items():
+            judged = judge(group, floor)
+            reasons |= dict.fromkeys(v.reason for v in judged.values() if v and v.reason)
+            rows += [(stage,), *(_row(result, group, judged[result.case], not recipe) for result in group)]
+        lines += ["", *wrap(settings + recipe, width), *_table(rows, width)]
+    legend = [
+        "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
+        f"{OF_ONE_PROCESS} over rounds of one process: process-to-process variation is not in it.",
+        "cold: first execution in a fresh process, not a round. peak: resident memory.",
+        "2w: torch loads data in two processes; tensorflow sizes its own threads.",
+        *(f"UNKNOWN: {reason}." for reason in reasons),
+    ]
+    return [*lines, "", *(line for entry in legend for line in wrap(entry, width))]
+
+
+def judge(group: Sequence[Result], floor: Floor) -> dict[Case, Verdict | None]:
+    """Judge every case of a group against its fastest, and the fastest against the others.
+
+    The fastest is FASTER when all others are SLOWER, SAME when all are, and has no verdict else.
+    """
+    measurements = {result.case: result.measurement for result in group}
+    stage = group[0].stage
+    judged: dict[Case, Verdict | None] = {}
+    for case, ratio in ratios_to_fastest(measurements).items():
+        (first,) = measurements.keys() - ratios_to_fastest(measurements).keys()
+        floors = [floor(stage, rival, ratio.pairs) for rival in (case, first)]
+        no_floor = next((reason for reason in floors if isinstance(reason, str)), "")
+        known = [share for share in floors if not isinstance(share, str)]
+        judged[case] = verdict(ratio, max(known) if not no_floor else None, no_floor)
+    words = {v.word for v in judged.values() if v}
+    of_fastest = {frozenset({"SLOWER"}): Verdict("FASTER"), frozenset({"SAME"}): Verdict("SAME")}
+    return {**dict.fromkeys(measurements, of_fastest.get(frozenset(words))), **judged}
 
 
 def brief(case: Case, result: Measurement | Failure) -> str:
@@ -53,26 +85,58 @@ def brief(case: Case, result: Measurement | Failure) -> str:
     return f"{case.rival} {duration(float(np.median([sample.seconds for sample in samples])))}"
 
 
-def _row(result: Result, stage: str) -> str:
-    seconds = np.array([sample.seconds for sample in result.measurement.rounds])
-    first, median, third = np.percentile(seconds, (25, 50, 75))
-    cold = float(np.median([process.cold.seconds for process in result.measurement.processes]))
-    images = result.measurement.rounds[-1].outcome.get("images")
-    peak = max(process.peak_rss_bytes for process in result.measurement.processes)
-    spread = f"{(third - first) / 2 / median:.0%}" if len(seconds) > 1 else ""
-    return (
-        f"{stage:<15}{result.case.rival:<26}{duration(median):>8}"
-        f"{spread:>5}{duration(cold):>9}"
-        f"{f'{images / median:,.0f}' if images else '':>10}"
-        f"{f'{peak / 2**20:,.0f}M':>7}"
-    )
-
-
 def duration(seconds: float) -> str:
     """Write a duration with three digits, in the unit that suits it."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale or unit == "us":
             value = seconds / scale
-            digits = 0 if value >= 100 else 1 if value >= 10 else 2
-            return f"{value:,.{digits}f} {unit}"
+            places = 0 if value >= 100 else 1 if value >= 10 else 2
+            return f"{value:,.{places}f} {unit}"
     raise AssertionError("unreachable")
+
+
+def _row(
+    result: Result, group: Sequence[Result], judged: Verdict | None, named_by_recipe: bool
+) -> tuple[str, ...]:
+    measurement = result.measurement
+    median = float(np.median([sample.seconds for sample in measurement.rounds]))
+    cold = float(np.median([process.cold.seconds for process in measurement.processes]))
+    images = measurement.rounds[-1].outcome.get("images")
+    peak = max(process.peak_rss_bytes for process in measurement.processes)
+    ratios = ratios_to_fastest({rival.case: rival.measurement for rival in group})
+    ratio = _ratio(ratios[result.case]) if result.case in ratios else "1" if ratios else ""
+    name = result.case.rival if named_by_recipe else result.case.rival_of_one_recipe
+    return (
+        f"  {name}",
+        duration(median),
+        f"{images / median:,.0f}" if images else "",
+        duration(cold),
+        f"{peak / 2**20:,.0f}M",
+        ratio,
+        judged.word if judged else "",
+    )
+
+
+def _ratio(ratio: Ratio) -> str:
+    if ratio.interval is None:
+        return digits(ratio.estimate)
+    mark = OF_ONE_PROCESS if ratio.unit == "rounds" else ""
+    return f"{digits(ratio.estimate)} ({'-'.join(map(digits, ratio.interval))}){mark}"
+
+
+def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterable[str]:
+    """Lay rows out in columns, or, where they are wider than the terminal, in words."""
+    cells = [HEADER, *(row for row in rows if len(row) == len(HEADER))]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
+    if sum(widths) + GAP * (len(widths) - 1) <= width:
+        for row in (HEADER, *rows):
+            yield (
+                (" " * GAP)
+                .join(f"{cell:{align}{size}}" for cell, align, size in zip(row, ALIGN, widths, strict=False))
+                .rstrip()
+            )
+        return
+    for name, *figures in rows:
+        named = zip(HEADER[1:], figures, strict=False)
+        words = ", ".join(f"{header} {figure}" for header, figure in named if figure)
+        yield from wrap(f"{name}: {words}" if words else name, width, subsequent_indent="    ")

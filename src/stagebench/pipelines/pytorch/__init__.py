@@ -89,6 +89,9 @@ class Pipeline:
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else ""
         return Facts(str(torch.__version__), name, torch.get_num_threads())
 
+    def peak_gpu_bytes(self) -> int | None:
+        return torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
+
     def class_indices(self, labels: list[Tensor]) -> NDArray[np.int64]:
         return torch.cat(labels).cpu().numpy()
 

@@ -2,7 +2,8 @@
 
 It fulfils the contract with numpy, and takes times or misbehaves as the environment variable
 `STAGEBENCH_SIMULATED` says: a JSON object from a stage to what happens in it, e.g.
-`{"training": {"sleep": 0.01}, "evaluation": {"fault": "kill", "workers": 2}}`.
+`{"training": {"cost": {"seconds": 0.01, "drift": 0.1}}, "evaluation": {"fault": "kill", "workers": 2}}`.
+`cost` holds fields of `costs.Cost`; with `workers`, cases of other numbers of workers are left alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
+from stagebench.pipelines.simulated.costs import Cost
 from stagebench.specification import Weights
 
 
@@ -35,6 +37,10 @@ class Pipeline:
         self.script = json.loads(os.environ.get("STAGEBENCH_SIMULATED", "{}"))
         self.matrix = np.zeros((3, workload.classes), np.float32)
         self.epochs_trained = 0
+        generator = np.random.default_rng()
+        self.costs = {
+            stage: Cost(**what.get("cost", {})).process(generator) for stage, what in self.script.items()
+        }
 
     def load_data(self) -> list[NDArray[np.int64]]:
         wrong = self._act("data_loading") == "lose_an_image"
@@ -75,6 +81,9 @@ class Pipeline:
     def facts(self) -> Facts:
         return Facts("1.0", "", 1)
 
+    def peak_gpu_bytes(self) -> int | None:
+        return None
+
     def class_indices(self, labels: list[NDArray[np.int64]]) -> NDArray[np.int64]:
         return np.concatenate(labels)
 
@@ -105,11 +114,11 @@ class Pipeline:
         return np.split(labels, range(self.case.batch_size, len(labels), self.case.batch_size))
 
     def _act(self, stage: Stage) -> str | None:
-        """Sleep or fail as the script says, and return the fault that the stage itself must show."""
+        """Take time or fail as the script says, and return the fault that the stage itself must show."""
         script = self.script.get(stage)
         if script is None or self.case.workers != script.get("workers", self.case.workers):
             return None
-        time.sleep(script.get("sleep", 0))
+        time.sleep(self.costs[stage](time.time()))
         fault: str | None = script.get("fault")
         if fault == "kill":
             sys.stderr.write("simulated: about to be killed\n")
@@ -120,4 +129,10 @@ class Pipeline:
             os.kill(os.getpid(), signal.SIGSEGV)
         elif fault == "raise":
             raise RuntimeError("simulated failure")
+        elif fault == "hang":
+            while True:
+                time.sleep(1)
+        elif fault == "eat_memory":
+            eaten = [b"x" * 2**26 for _ in range(64)]  # 4 GiB: for tests that allow less
+            del eaten
         return fault

@@ -90,6 +90,11 @@ class Pipeline:
         threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or usable or 1
         return Facts(tf.__version__, name, threads)
 
+    def peak_gpu_bytes(self) -> int | None:
+        if self.case.device != "cuda":
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
     def class_indices(self, labels: list[tf.Tensor]) -> NDArray[np.int64]:
         one_hot: NDArray[np.float32] = tf.concat(labels, axis=0).numpy()
         return one_hot.argmax(axis=1)

@@ -1,0 +1,186 @@
+"""Nothing that is finished is lost: the journal, `--resume`, and several sessions at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from stagebench.case import Case, Workload
+from stagebench.environments import Environment
+from stagebench.measurement.fingerprint import differences, fingerprint
+from stagebench.measurement.journal import Journal
+from stagebench.measurement.schedule import Conditions, Schedule
+
+HANG = '{"training": {"fault": "hang"}}'
+OPTIONS = ("--cache=on", "--stages=data_loading,model_building,training")
+
+
+@pytest.fixture
+def journals(suite):
+    """Return a function that lists the journals in the suite's folder."""
+    return lambda: sorted(suite.folder.glob(".benchmarks/journal/*"))
+
+
+def killed_while_training(suite, *options):
+    """Run the suite and kill it while it measures the third of its groups; returns its journal."""
+    process = suite.start(HANG, *OPTIONS, *options)
+    suite.wait_for(process, "[2/3] model_building")
+    process.kill()
+    process.communicate()
+    (journal,) = suite.folder.glob(".benchmarks/journal/*.jsonl")
+    return journal
+
+
+def lines_of(journal):
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journals):
+    before = {line["group"]: line for line in lines_of(killed_while_training(suite, "--processes=2"))}
+    assert suite.saved() == []
+    assert [group.partition(":")[0] for group in before] == ["data_loading", "model_building"]
+
+    result = suite.run(*OPTIONS, "--processes=2", "--resume")
+
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["--resume: 2 finished groups in *", "*model_building*: taken from the *"])
+    (run,) = suite.saved()
+    stages = [benchmark["extra_info"]["stage"] for benchmark in run["benchmarks"]]
+    assert stages == ["data_loading", "model_building", "training"]
+    for benchmark in run["benchmarks"][:2]:
+        (measured,) = before[benchmark["group"]]["results"]
+        rounds = [sample["seconds"] for process in measured["processes"] for sample in process["rounds"]]
+        assert benchmark["stats"]["data"] == rounds, "not the rounds that were measured before the kill"
+    assert journals() == [], "the journal of a session that ended well is left behind"
+
+
+def test_a_resumed_session_saves_what_an_uninterrupted_one_does(suite):
+    killed_while_training(suite)
+    suite.run(*OPTIONS, "--resume")
+    suite.run(*OPTIONS)
+
+    resumed, whole = suite.saved()
+    for first, second in zip(resumed["benchmarks"], whole["benchmarks"], strict=True):
+        assert first.keys() == second.keys()
+        assert first["extra_info"].keys() == second["extra_info"].keys()
+        for name in ("fullname", "group", "params", "options"):
+            assert first[name] == second[name]
+
+
+def test_a_session_that_is_killed_again_loses_nothing(suite):
+    first = killed_while_training(suite)
+    taken_up = killed_while_training(suite, "--resume")
+
+    assert taken_up == first
+    assert len(lines_of(first)) == 2
+
+
+def test_a_group_that_would_be_measured_otherwise_is_not_taken(suite):
+    journal = killed_while_training(suite)
+    lines = lines_of(journal)
+    lines[0]["fingerprint"]["code"] = "0" * 16
+    lines[1]["fingerprint"]["machine"]["cpu"]["brand_raw"] = "Another CPU"
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    result = suite.run(*OPTIONS, "--resume", "--learning-rate=0.01")
+
+    result.stdout.fnmatch_lines(
+        [
+            "*data_loading*: not taken, measured again: "
+            "workload learning_rate was 0.001, is 0.01; code was 0000000000000000, is *",
+            "*model_building*: not taken, measured again: "
+            "workload learning_rate was 0.001, is 0.01; machine cpu brand_raw was Another CPU, is *",
+        ]
+    )
+    assert "taken from the interrupted run" not in result.stdout.str()
+
+
+CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
+PYTHON = {"simulated": Environment("simulated", "simulated")}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"workload": Workload(100, seed=26)}, "workload seed was 25, is 26"),
+        ({"schedule": Schedule(rounds=3)}, "schedule rounds was None, is 3"),
+        ({"schedule": Schedule(threads=1)}, "schedule threads was None, is 1"),
+        ({"schedule": Schedule(stage_timeout=9.0)}, None),  # limits a measurement, and does not change it
+        ({"environments": {"simulated": Environment("simulated", "simulated", "/other")}}, "python was "),
+    ],
+)
+def test_the_fingerprint_holds_what_the_result_depends_on(small_dataset, change, named):
+    conditions = Conditions(Workload(100), small_dataset, PYTHON, Schedule())
+    then, now = (fingerprint("training", [CASE], c) for c in (conditions, replace(conditions, **change)))
+
+    found = "; ".join(differences(then, now))
+    assert (named in found) if named else not found
+
+
+def test_a_line_that_was_cut_off_is_measured_again(suite):
+    journal = killed_while_training(suite)
+    journal.write_bytes(journal.read_bytes()[:-100])
+    result = suite.run(*OPTIONS, "--resume")
+
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines("--resume: 1 finished groups in *")
+
+
+def test_a_case_that_failed_is_measured_again(suite, journals, monkeypatch):
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"data_loading": {"fault": "segfault"}}')
+    failed = suite.run(*OPTIONS)
+    monkeypatch.delenv("STAGEBENCH_SIMULATED")
+    result = suite.run(*OPTIONS, "--resume")
+
+    failed.assert_outcomes(passed=2, failed=1)
+    failed.stdout.fnmatch_lines("stagebench: --resume takes what is finished from *")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines("*data_loading*: not taken, measured again: a case has failed")
+    assert len(suite.saved()[1]["benchmarks"]) == 3
+    assert journals() == []
+
+
+def test_with_nothing_to_resume_everything_is_measured(suite):
+    result = suite.run(*OPTIONS, "--resume")
+
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines("--resume: nothing in *")
+
+
+def test_a_failed_assert_in_a_hook_loses_nothing(suite, monkeypatch):
+    (suite.folder / "broken.py").write_text("def pytest_benchmark_update_json():\n    assert False\n")
+    monkeypatch.setenv("PYTHONPATH", str(suite.folder))
+    suite.run(*OPTIONS, "-p", "broken")
+    assert suite.saved() == []
+
+    result = suite.run(*OPTIONS, "--resume")
+
+    result.stdout.fnmatch_lines("--resume: 3 finished groups in *")
+    assert len(suite.saved()[0]["benchmarks"]) == 3
+
+
+def test_two_sessions_at_once_measure_in_turn_and_both_save(suite):
+    slow = '{"training": {"cost": {"seconds": 0.5}}}'
+    options = ("--cache=on", "--stages=data_loading,training")
+    sessions = [suite.start(slow, *options, f"--benchmark-json=run{n}.json") for n in range(2)]
+    outputs = [session.communicate(timeout=60)[0] for session in sessions]
+
+    assert [session.returncode for session in sessions] == [0, 0], "".join(outputs)
+    assert "waiting for another session, which measures here now" in "".join(outputs)
+    for number in range(2):
+        run = json.loads((suite.folder / f"run{number}.json").read_text())
+        assert len(run["benchmarks"]) == 2
+
+
+def test_a_journal_of_a_living_session_is_not_taken(suite):
+    folder = suite.folder / ".benchmarks" / "journal"
+    process = suite.start(HANG, *OPTIONS)
+    suite.wait_for(process, "[2/3] model_building")
+    living = Journal.resume(folder)
+    process.kill()
+    process.communicate()
+
+    assert living is None
+    assert Journal.resume(folder) is not None

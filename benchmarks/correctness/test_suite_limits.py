@@ -1,0 +1,101 @@
+"""Cases that hang or eat memory fail alone, and `--threads` binds them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from stagebench.case import Case, Workload
+from stagebench.measurement import worker as worker_module
+from stagebench.measurement.process import WorkerProcess
+
+
+def saved_cases(suite):
+    (run,) = suite.saved()
+    return [(b["extra_info"]["stage"], b["extra_info"]["workers"]) for b in run["benchmarks"]]
+
+
+@pytest.fixture
+def faulty(suite, monkeypatch):
+    """Return a function that runs two stages in two cases, one of which has a fault in the second stage."""
+
+    def run(fault, *options):
+        script = {"model_building": {"fault": fault, "workers": 2}}
+        monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps(script))
+        return suite.run("--cache=on", "--workers=0,2", "--stages=data_loading,model_building", *options)
+
+    return run
+
+
+def test_a_stage_that_hangs_is_ended_and_fails_its_case_alone(suite, faulty):
+    result = faulty("hang", "--stage-timeout=3")
+
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "simulated-*-workers2-*: took longer than --stage-timeout=3 s; its worker process was ended; *",
+            "*pipelines/simulated/__init__.py*in _act",
+        ]
+    )
+    assert saved_cases(suite) == [("data_loading", 0), ("data_loading", 2), ("model_building", 0)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no limit on address space")
+def test_a_case_that_eats_the_memory_fails_alone(suite, faulty, monkeypatch):
+    suite.command = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", *suite.command]
+    result = faulty("eat_memory")
+
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines("*MemoryError*")
+    assert ("model_building", 2) not in saved_cases(suite)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_where_memory_runs_out_the_system_ends_a_worker_process_and_not_pytest(tmp_path, small_dataset):
+    with WorkerProcess("case", tmp_path) as process:
+        process.send_open(CASE, Workload(4), small_dataset)
+        process.receive()
+        score = Path(f"/proc/{process._process.pid}/oom_score_adj").read_text()
+
+    assert int(score) == 1000
+
+
+CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
+
+
+def test_threads_are_pinned_in_every_framework_alike(suite, framework):
+    result = suite.run("--cache=on", "--stages=model_building", "--threads=1", frameworks=framework)
+
+    result.assert_outcomes(passed=1)
+    (run,) = suite.saved()
+    assert run["benchmarks"][0]["extra_info"]["threads"] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor affinity here")
+def test_a_pinned_process_has_as_many_processors_as_threads(tmp_path, small_dataset):
+    with WorkerProcess("case", tmp_path) as process:
+        process.send_open(CASE, Workload(4), small_dataset, threads=1)
+        process.receive()
+        assert len(os.sched_getaffinity(process._process.pid)) == 1
+
+
+def test_more_threads_than_processors_are_a_usage_error(suite):
+    result = suite.run("--threads=4096")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "argument --threads: '4096' is above" in result.stderr.str()
+
+
+def test_a_process_is_at_rest_when_its_threads_are(monkeypatch):
+    """The clock of a process whose threads spin for 8 ms after their work, and then sleep."""
+    clock = iter([0.000, 0.005, 0.005, 0.008, 0.008, 0.0081, 9, 9])
+    naps = []
+    monkeypatch.setattr(worker_module.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(worker_module.time, "sleep", naps.append)
+    worker_module._come_to_rest()
+
+    assert len(naps) == 3

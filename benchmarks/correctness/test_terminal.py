@@ -1,0 +1,123 @@
+"""What the terminal shows: the table at the end, and the live line."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from stagebench.case import Case
+from stagebench.measurement.sample import Measurement, ProcessRecord, Sample
+from stagebench.measurement.schedule import Step
+from stagebench.pipelines.contract import Facts
+from stagebench.reporting.progress import Progress, live_line
+from stagebench.reporting.terminal import Result, judge, summary_lines
+
+TORCH = Case("torch", "cpu", 32, 20, "on", "on", "matched", "torch")
+TENSORFLOW = replace(TORCH, framework="tensorflow", environment="tensorflow", workers="auto")
+
+
+def result(case, medians, rounds=3, stage="training"):
+    """Return a result whose processes have these medians."""
+    processes = [
+        ProcessRecord(
+            facts=Facts("1.0", "", 2),
+            cold=sample(2 * median),
+            rounds=[sample(median * (1 + 0.01 * (number - rounds // 2))) for number in range(rounds)],
+            peak_rss_bytes=1234 * 2**20,
+            peak_gpu_bytes=None,
+        )
+        for median in medians
+    ]
+    return Result(stage, case, Measurement(processes))
+
+
+def sample(seconds):
+    return Sample(seconds, seconds, 0, 0, {"images": 2000})
+
+
+def floor(stage, case, processes):
+    return 0.02
+
+
+SLOWER = [result(TORCH, [1.21, 1.20, 1.19, 1.22]), result(TENSORFLOW, [1.0, 1.01, 1.0, 1.0])]
+SAME = [result(TORCH, [1.01, 1.02, 1.0, 1.02]), result(TENSORFLOW, [1.0, 1.01, 1.0, 1.0])]
+
+
+def test_the_table_gives_ratio_interval_and_verdict():
+    lines = summary_lines(SLOWER, floor, 80)
+
+    torch, tensorflow = lines[lines.index("training") + 1 :][:2]
+    assert " ".join(torch.split()) == "torch, 20w 1.20 s 1,660 2.41 s 1,234M 1.20 (1.18-1.23) SLOWER"
+    assert " ".join(tensorflow.split()) == "tensorflow 1.00 s 2,000 2.00 s 1,234M 1 FASTER"
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+@pytest.mark.parametrize(
+    "results", [SLOWER, [result(TORCH, [1.0])], [*SAME, result(TORCH, [1.0], 1, "evaluation")]]
+)
+def test_the_summary_fits_every_terminal_and_leaves_no_figure_out(width, results):
+    lines = summary_lines(results, floor, width)
+
+    assert max(map(len, lines)) <= width, max(lines, key=len)
+    text = " ".join(" ".join(lines).split())
+    for shown in results:
+        seconds = shown.measurement.processes[0].median_seconds
+        assert f"{seconds:.2f}"[:3] in text
+    assert "1,234M" in text
+
+
+@pytest.mark.parametrize(("group", "words"), [(SLOWER, ["SLOWER", "FASTER"]), (SAME, ["SAME", "SAME"])])
+def test_the_fastest_is_judged_by_the_others(group, words):
+    judged = judge(group, floor)
+
+    assert [judged[shown.case].word for shown in group] == words
+
+
+def test_the_fastest_of_which_nothing_is_known_has_no_verdict():
+    judged = judge(SLOWER, lambda *_: "no noise floor")
+
+    assert (judged[TORCH].word, judged[TENSORFLOW]) == ("UNKNOWN", None)
+
+
+def test_a_case_alone_has_no_ratio():
+    (line,) = [text for text in summary_lines([result(TORCH, [1.0, 1.1])], floor, 80) if "torch" in text][:1]
+
+    assert line.split()[-1] == "1,234M"
+
+
+def test_the_larger_floor_of_two_rivals_counts():
+    of_tensorflow = {"tensorflow": 0.5}
+    judged = judge(SLOWER, lambda stage, case, processes: of_tensorflow.get(case.framework, 0.01))
+
+    assert judged[TORCH].word == "SAME"
+
+
+def test_the_live_line_says_what_is_measured_how_long_it_took_and_how_long_it_lasts():
+    step = Step(TORCH, "process 2, round 3", {TORCH: 1.234, TENSORFLOW: 0.5}, 0.4)
+
+    assert live_line("[3/12] training", step, 70) == (
+        "[3/12] training, 70 s left - process 2, round 3: torch matched, 20w; latest 1.23 s, 500 ms"
+    )
+    assert "left" not in live_line("[3/12] training", step, None)
+
+
+class Terminal(io.StringIO):
+    """A terminal that someone watches."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_watched_terminal_has_a_live_line_and_a_log_one_line_for_each_piece_of_work():
+    terminal, log, quiet = Terminal(), io.StringIO(), Terminal()
+    for output in (terminal, log):
+        progress = Progress(output)
+        progress.draw("half")
+        progress.finish("whole")
+    Progress(quiet, quiet=True).finish("whole")
+
+    assert terminal.getvalue() == "\r\033[Khalf\r\033[Kwhole\n"
+    assert log.getvalue() == "whole\n"
+    assert quiet.getvalue() == ""

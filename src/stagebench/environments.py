@@ -1,0 +1,84 @@
+"""Environments: named Python interpreters, each with one framework in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from stagebench.pipelines import FRAMEWORKS
+
+_PROBE = """
+import json, sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+def version_of(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+print(json.dumps({name: version_of(name) for name in sys.argv[1:] if find_spec(name)}))
+"""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python interpreter, and which framework it is there for."""
+
+    name: str
+    """`torch`, or `torch@LABEL`."""
+    framework: str
+    python: str = sys.executable
+
+    @classmethod
+    def parse(cls, text: str) -> Environment:
+        """Take `NAME=PYTHON`, where NAME is a framework or `FRAMEWORK@LABEL`."""
+        name, _, python = text.partition("=")
+        framework, at, label = name.partition("@")
+        if not python or framework not in FRAMEWORKS or bool(at) != bool(label):
+            raise ArgumentTypeError(
+                f"{text!r} is not NAME=PYTHON, NAME being a framework ({', '.join(FRAMEWORKS)}) "
+                "or FRAMEWORK@LABEL, e.g. torch@2.14.1=venv/bin/python"
+            )
+        if not all(letter.isalnum() or letter in "._+" for letter in label):
+            raise ArgumentTypeError(
+                f"label {label!r} in {text!r} has more than letters, digits, '.', '_', '+'"
+            )
+        if not Path(python).is_file():
+            raise ArgumentTypeError(f"{python!r}, the Python of {name}, is not a file")
+        return cls(name, framework, str(Path(python).absolute()))
+
+    def missing(self) -> str | None:
+        """Say why the framework cannot run in the environment, or None when all that it needs is there."""
+        framework = FRAMEWORKS[self.framework]
+        if self.python == sys.executable:
+            return framework.missing()
+        absent = [name for name in framework.imports if name not in self.versions()]
+        if absent:
+            return f"{self.name}: {' and '.join(absent)} not installed in {self.python}"
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the framework's modules there, read from metadata without importing them."""
+        framework = FRAMEWORKS[self.framework]
+        if self.python == sys.executable:
+            return framework.versions()
+        return _probe(self.python, framework.imports)
+
+
+@cache
+def _probe(python: str, imports: tuple[str, ...]) -> dict[str, str]:
+    try:
+        answer = subprocess.run(  # noqa: S603  # the interpreter that the user named
+            [python, "-c", _PROBE, *imports], capture_output=True, text=True, timeout=60, check=True
+        )
+        versions: dict[str, str] = json.loads(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}
+    return versions

@@ -1,0 +1,137 @@
+"""The groups of a session: measured one after the other, or taken from the journal of an interrupted one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+from stagebench.analysis.noise import MINIMUM_PAIRS, noise_floor
+from stagebench.analysis.ranking import log_ratios, widest
+from stagebench.case import Case, Stage
+from stagebench.measurement.fingerprint import fingerprint
+from stagebench.measurement.journal import Journal, Results
+from stagebench.measurement.noise import NoiseStore, is_twin, twin
+from stagebench.measurement.sample import Failure, Measurement
+from stagebench.measurement.schedule import Conditions, Step, measure_group
+from stagebench.measurement.turn import turn
+from stagebench.reporting.progress import Progress, live_line
+from stagebench.reporting.terminal import brief
+
+
+class Session:
+    """Measures a group when the first of its cases is asked for, all its cases interleaved."""
+
+    def __init__(
+        self,
+        cases: Sequence[tuple[Stage, Case]],
+        conditions: Conditions,
+        folder: Path,
+        journal: Journal | None,
+        progress: Progress,
+        against_itself: bool = False,
+    ) -> None:
+        """Keep what is to be measured.
+
+        Args:
+            cases: every stage and case that may be asked for.
+            conditions: what is equal for all of them.
+            folder: where sessions of this user on this machine meet, and where the noise floors are kept.
+            journal: where finished groups are kept, and those of an interrupted session are found; or None.
+            progress: where the user sees how far it is.
+            against_itself: measure each case together with a twin, and keep what they differ by.
+
+        """
+        self._groups: dict[str, list[Case]] = {}
+        for stage, case in cases:
+            self._groups.setdefault(case.group(stage), []).append(case)
+        if against_itself:
+            self._groups = {
+                g: [c for case in cs for c in (case, twin(case))] for g, cs in self._groups.items()
+            }
+            environments = conditions.environments
+            twins = {twin(case).environment: environments[case.environment] for _, case in cases}
+            conditions = replace(conditions, environments={**environments, **twins})
+        self._conditions = conditions
+        self._folder = folder
+        self._journal = journal
+        self._progress = progress
+        self._noise = NoiseStore(folder, conditions)
+        self._results: dict[str, Results] = {}
+        self._taken = 0
+        self._began = monotonic()
+
+    def measured(self, stage: Stage, case: Case, timed: bool = True) -> Measurement | Failure:
+        """Return the case's measurement at the stage; if it is not `timed`, its cold execution alone."""
+        group = case.group(stage)
+        if group not in self._results:
+            cases = self._groups[group]
+            results = self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
+            self._results[group] = results
+            self._progress.finish(f"{self._number(group)} {group}; {self._brief(results)}")
+        return self._results[group][case]
+
+    def noise_floor(self, stage: Stage, case: Case, processes: int) -> float | str:
+        """Return the noise floor of a comparison of so many processes, as a share, or why there is none."""
+        found = self._noise.log_ratios(stage, case)
+        if isinstance(found, str):
+            return found
+        floor = noise_floor(found, processes)
+        return (
+            floor
+            or f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise and --processes=5"
+        )
+
+    def _timed(self, group: str, stage: Stage, cases: list[Case]) -> Results:
+        now = fingerprint(stage, cases, self._conditions)
+        earlier = self._journal.take(group, now, cases) if self._journal else None
+        if isinstance(earlier, Mapping):
+            results = earlier
+            self._taken += 1
+            self._progress.finish(f"{self._number(group)} {group}: taken from the interrupted run")
+        else:
+            if earlier:
+                self._progress.finish(f"{self._number(group)} {group}: not taken, measured again: {earlier}")
+            results = self._measure(group, stage, cases, True)
+            if self._journal:
+                self._journal.keep(group, now, results)
+        for case in cases:
+            found, again = results[case], results.get(twin(case))
+            if isinstance(found, Measurement) and isinstance(again, Measurement):
+                self._noise.keep(stage, case, log_ratios(found, again))
+        return results
+
+    def _measure(self, group: str, stage: Stage, cases: list[Case], timed: bool) -> Results:
+        conditions = self._conditions
+        if not timed:
+            schedule = replace(conditions.schedule, rounds=0, processes=1, precision=None)
+            conditions = replace(conditions, schedule=schedule)
+        number = self._number(group)
+
+        def report(step: Step) -> None:
+            measured = len(self._results) - self._taken + step.share
+            left = len(self._groups) - len(self._results) - step.share
+            rate = measured / (monotonic() - self._began)
+            self._progress.draw(live_line(f"{number} {stage}", step, left / rate if measured else None))
+
+        def waiting() -> None:
+            self._progress.finish(f"{number} {group}: waiting for another session, which measures here now")
+
+        with turn(self._folder, waiting):
+            return measure_group(stage, cases, conditions, report, widest)
+
+    def _number(self, group: str) -> str:
+        return f"[{list(self._groups).index(group) + 1}/{len(self._groups)}]"
+
+    def _brief(self, results: Results) -> str:
+        words = [brief(case, result) for case, result in results.items() if not is_twin(case)]
+        measured = {case: result for case, result in results.items() if isinstance(result, Measurement)}
+        for result in list(measured.values())[:1]:
+            schedule, processes = self._conditions.schedule, len(result.processes)
+            if result.stopped_by == "precision":
+                words.append(f"within +-{100 * (schedule.precision or 0):g}% after {processes} processes")
+            if result.stopped_by == "max_time":
+                spent = f"when --max-time={schedule.max_time:g} was spent, after {processes} processes"
+                words.append(f"+-{widest(measured):.1%} {spent}")
+        return "; ".join(words)
