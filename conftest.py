@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import fields
 from pathlib import Path
 from shutil import get_terminal_size
@@ -14,7 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import DatasetError, Manifest, default_cache_folder, prepare
 from stagebench.environments import Environment
-from stagebench.measurement.journal import Journal, JournalError
+from stagebench.measurement.errors import StorageError
+from stagebench.measurement.journal import Journal
 from stagebench.measurement.machine import gpu_names, machine_info
 from stagebench.measurement.replay import recorded_seconds, replay
 from stagebench.measurement.sample import Measurement
@@ -157,13 +158,11 @@ def workload(pytestconfig: pytest.Config, manifest: Manifest) -> Workload:
 @pytest.fixture(scope="session")
 def journal(pytestconfig: pytest.Config, progress: Progress) -> Journal:
     """What is finished; under `--resume`, what an interrupted session has finished too."""
-    journal = None
-    if pytestconfig.getoption("resume"):
-        journal = Journal.resume(JOURNAL_FOLDER)
-        left = f"{journal.groups} finished groups" if journal else "nothing"
-        progress.finish(f"--resume: {left} in {JOURNAL_FOLDER}")
-    pytestconfig.stash[JOURNAL] = journal or Journal.new(JOURNAL_FOLDER)
-    return pytestconfig.stash[JOURNAL]
+    resume = pytestconfig.getoption("resume")
+    pytestconfig.stash[JOURNAL] = journal = Journal(JOURNAL_FOLDER, resume)
+    if resume:
+        progress.finish(f"--resume: {journal.groups or 'no'} finished groups in {JOURNAL_FOLDER}")
+    return journal
 
 
 @pytest.fixture(scope="session")
@@ -218,7 +217,7 @@ def measure(
     def measure_case() -> Measurement:
         try:
             result = measuring.measured(stage, case, timed=benchmark.enabled)
-        except JournalError as error:
+        except StorageError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
         if isinstance(result, Measurement):
             return result
@@ -249,6 +248,18 @@ def record(
     return record_measurement
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take a group whose check has failed back from the journal: `--resume` is to measure it again."""
+    report = yield
+    journal = item.config.stash.get(JOURNAL, None)
+    if journal and report.when == "call" and report.failed and _is_measured(item):
+        journal.forget(_case_of(item).group(_stage_of(item)))
+    return report
+
+
 # --- what pytest-benchmark saves and pytest prints
 
 
@@ -256,8 +267,17 @@ def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, o
     return machine_info()
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-benchmark's tables
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True)  # after pytest-benchmark's tables, and also when it reports a regression
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None]:
+    try:
+        yield
+    finally:
+        _summarise(terminalreporter, config)
+
+
+def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     results = config.stash[RESULTS]
     if results and config.get_verbosity() >= 0:
         terminalreporter.section("stagebench", sep="-")

@@ -124,6 +124,21 @@ def test_going_on_until_the_interval_is_narrow_leaves_it_its_coverage(precision)
     assert 0.92 <= covered / COMPARISONS <= 0.97, f"{covered} of {COMPARISONS} intervals cover 1"
 
 
+def test_in_a_group_of_six_equal_cases_no_more_than_1_percent_of_the_groups_raise_an_alarm():
+    generator = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(COMPARISONS):
+        medians = np.exp(generator.normal(0, 0.04, (6, 5)))  # case, process
+        floor = noise_floor(generator.normal(0, 0.04 * 2**0.5, 60).tolist(), 5, cases=6)
+        first = min(medians, key=lambda of_case: np.log(of_case).mean())
+        ratios = [
+            paired_ratio([[m] for m in case], [[m] for m in first]) for case in medians if case is not first
+        ]
+        alarms += any(verdict(ratio, floor).word == "SLOWER" for ratio in ratios)
+
+    assert alarms <= 0.01 * COMPARISONS, f"{alarms} of {COMPARISONS} groups of equal cases"
+
+
 def until_precise(machine: Machine, precision: float) -> tuple[float, float]:
     """Measure one process after the other, as `--precision` does, and return the interval at the end."""
     case, rival = [], []
@@ -175,7 +190,8 @@ def test_one_pair_has_no_interval():
     [
         (1.08, 1.12, 0.02, "SLOWER"),
         (0.88, 0.92, 0.02, "FASTER"),
-        (1.08, 1.12, 0.15, "SAME"),  # less than this machine shows between equal cases
+        (1.08, 1.12, 0.15, "UNKNOWN"),  # less than this machine shows between equal cases
+        (0.98, 1.02, 0.15, "SAME"),
         (0.98, 1.02, 0.02, "SAME"),
         (1.01, 1.03, 0.02, "SAME"),  # more than nothing, but less than 5%
         (0.99, 1.25, 0.02, "UNKNOWN"),  # the interval holds 1

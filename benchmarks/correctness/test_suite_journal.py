@@ -11,6 +11,7 @@ from stagebench.case import Case, Workload
 from stagebench.environments import Environment
 from stagebench.measurement.fingerprint import differences, fingerprint
 from stagebench.measurement.journal import Journal
+from stagebench.measurement.sample import Failure
 from stagebench.measurement.schedule import Conditions, Schedule
 
 HANG = '{"training": {"fault": "hang"}}'
@@ -70,11 +71,75 @@ def test_a_resumed_session_saves_what_an_uninterrupted_one_does(suite):
 
 
 def test_a_session_that_is_killed_again_loses_nothing(suite):
-    first = killed_while_training(suite)
-    taken_up = killed_while_training(suite, "--resume")
+    process = suite.start(HANG, *OPTIONS)
+    suite.wait_for(process, "[1/3] data_loading")
+    process.kill()
+    process.communicate()
+    second = suite.start(HANG, *OPTIONS, "--resume")
+    suite.wait_for(second, "[2/3] model_building")
+    second.kill()
+    second.communicate()
+    result = suite.run(*OPTIONS, "--resume")
 
-    assert taken_up == first
-    assert len(lines_of(first)) == 2
+    result.stdout.fnmatch_lines("--resume: 2 finished groups in *")
+    assert result.stdout.str().count("taken from the interrupted run") == 2
+
+
+def test_what_a_resumed_session_does_not_ask_for_stays(suite, journals):
+    (journal,) = [killed_while_training(suite)]
+    suite.run("--cache=on", "--stages=model_building", "--resume").assert_outcomes(passed=1)
+    assert journals() == [journal]
+
+    result = suite.run(*OPTIONS, "--resume")
+
+    assert result.stdout.str().count("taken from the interrupted run") == 2
+    assert journals() == []
+
+
+def test_a_resumed_session_with_other_options_spoils_nothing(suite, journals):
+    killed_while_training(suite)
+    other = suite.run(*OPTIONS, "--resume", "--epochs=2")
+    result = suite.run(*OPTIONS, "--resume")
+
+    assert "not taken, measured again: workload epochs was 1, is 2" in other.stdout.str()
+    assert result.stdout.str().count("taken from the interrupted run") == 2
+    assert journals() == []
+
+
+def test_a_group_with_an_unavailable_case_is_taken_and_one_with_a_failed_case_is_not(tmp_path):
+    unavailable = {CASE: Failure("no CUDA device", unavailable=True)}
+    session = Journal(tmp_path)
+    session.keep("unavailable", {"code": "1"}, unavailable)
+    session.keep("failed", {"code": "1"}, {CASE: Failure("it was killed")})
+    session.end(well=False)
+    resumed = Journal(tmp_path, resume=True)
+
+    assert resumed.take("unavailable", {"code": "1"}, [CASE]) == unavailable
+    assert resumed.take("failed", {"code": "1"}, [CASE]) == "a case has failed"
+    assert resumed.take("other", {"code": "1"}, [CASE]) is None
+
+
+def test_a_group_whose_check_has_failed_is_measured_again(suite, monkeypatch):
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"data_loading": {"fault": "lose_an_image"}}')
+    suite.run(*OPTIONS).assert_outcomes(passed=2, failed=1)
+    monkeypatch.delenv("STAGEBENCH_SIMULATED")
+    result = suite.run(*OPTIONS, "--resume")
+
+    result.assert_outcomes(passed=3)
+    assert result.stdout.str().count("taken from the interrupted run") == 2
+
+
+def test_a_damaged_line_is_measured_again(suite):
+    journal = killed_while_training(suite)
+    lines = lines_of(journal)
+    del lines[0]["results"][0]["processes"][0]["cold"]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines) + "[1, 2]\nno JSON\n")
+    result = suite.run(*OPTIONS, "--resume")
+
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        "*data_loading*: not taken, measured again: its line in the journal is damaged"
+    )
 
 
 def test_a_group_that_would_be_measured_otherwise_is_not_taken(suite):
@@ -137,7 +202,7 @@ def test_a_case_that_failed_is_measured_again(suite, journals, monkeypatch):
     failed.assert_outcomes(passed=2, failed=1)
     failed.stdout.fnmatch_lines("stagebench: --resume takes what is finished from *")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines("*data_loading*: not taken, measured again: a case has failed")
+    assert result.stdout.str().count("taken from the interrupted run") == 2
     assert len(suite.saved()[1]["benchmarks"]) == 3
     assert journals() == []
 
@@ -146,7 +211,7 @@ def test_with_nothing_to_resume_everything_is_measured(suite):
     result = suite.run(*OPTIONS, "--resume")
 
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines("--resume: nothing in *")
+    result.stdout.fnmatch_lines("--resume: no finished groups in *")
 
 
 def test_a_failed_assert_in_a_hook_loses_nothing(suite, monkeypatch):
@@ -178,9 +243,9 @@ def test_a_journal_of_a_living_session_is_not_taken(suite):
     folder = suite.folder / ".benchmarks" / "journal"
     process = suite.start(HANG, *OPTIONS)
     suite.wait_for(process, "[2/3] model_building")
-    living = Journal.resume(folder)
+    living = Journal(folder, resume=True).groups
     process.kill()
     process.communicate()
 
-    assert living is None
-    assert Journal.resume(folder) is not None
+    assert living == 0
+    assert Journal(folder, resume=True).groups == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from stagebench.case import Case, Workload
 from stagebench.measurement import worker as worker_module
 from stagebench.measurement.process import WorkerProcess
+from stagebench.pipelines import FRAMEWORKS
 
 
 def saved_cases(suite):
@@ -37,7 +39,7 @@ def test_a_stage_that_hangs_is_ended_and_fails_its_case_alone(suite, faulty):
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "simulated-*-workers2-*: took longer than --stage-timeout=3 s; its worker process was ended; *",
+            "simulated-*-workers2-* (cold, execute) took longer than --stage-timeout=3 s; its *",
             "*pipelines/simulated/__init__.py*in _act",
         ]
     )
@@ -68,11 +70,35 @@ CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
 
 
 def test_threads_are_pinned_in_every_framework_alike(suite, framework):
-    result = suite.run("--cache=on", "--stages=model_building", "--threads=1", frameworks=framework)
+    result = suite.run("--cache=on", "--stages=training", "--threads=1", frameworks=framework)
 
     result.assert_outcomes(passed=1)
     (run,) = suite.saved()
-    assert run["benchmarks"][0]["extra_info"]["threads"] == 1
+    (benchmark,) = run["benchmarks"]
+    assert benchmark["extra_info"]["threads"] == 1
+    for seconds, cpu_seconds in zip(
+        benchmark["stats"]["data"], benchmark["extra_info"]["cpu_seconds"], strict=True
+    ):
+        assert cpu_seconds <= 1.1 * seconds + 0.02, "more than one processor has computed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
+def test_a_process_that_waits_does_not_compute(framework, tmp_path, small_dataset):
+    with WorkerProcess("case", tmp_path) as process:
+        workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
+        case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
+        process.send_open(case, Workload(100), small_dataset)
+        process.receive()
+        process.request("set_up", stage="training", folder=tmp_path)
+        waiting = 0.0
+        for _ in range(4):
+            process.request("execute")
+            before = process._process.cpu_times()
+            time.sleep(0.3)
+            after = process._process.cpu_times()
+            waiting += after.user + after.system - before.user - before.system
+
+    assert waiting <= 0.03, f"computed for {waiting:.2f} s of 1.2 s in which it was to wait"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor affinity here")

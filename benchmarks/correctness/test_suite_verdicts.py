@@ -81,7 +81,14 @@ def test_an_environment_without_its_framework_is_skipped_with_the_reason(suite):
     result = suite.run(*TRAINING, "--env=torch@none=python", "-rs")
 
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines("*torch@none: torch and torchvision not installed in *python")
+    result.stdout.fnmatch_lines("*torch@none: torch and torchvision and * not installed there; try: *")
+
+
+def test_an_environment_that_is_no_python_is_skipped_with_the_reason(suite):
+    result = suite.run(*TRAINING, "--env=torch@none=/bin/false", "-rs")
+
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines("*torch@none: /bin/false does not answer as a Python: *")
 
 
 def test_one_process_gives_a_marked_interval_and_no_verdict(suite, slow):
@@ -119,6 +126,15 @@ def test_a_noise_floor_of_another_machine_serves_no_run(suite, own_cache, slow):
     result = suite.run(*TRAINING, RIVAL, "--processes=3")
 
     assert "UNKNOWN: noise floor of another machine" in summary(result)
+
+
+def test_a_damaged_noise_file_holds_no_floor_and_is_put_aside(suite, own_cache, slow):
+    own_cache.mkdir()
+    (own_cache / "noise.json").write_text('[{"log_ratios": "many"}]')
+    result = suite.run(*TRAINING, RIVAL, "--processes=3")
+
+    assert "UNKNOWN: no noise floor" in summary(result)
+    assert (own_cache / "noise.damaged").exists()
 
 
 def test_the_command_noise_measures_floors_and_prints_them(suite, own_cache, equal, capsys, monkeypatch):

@@ -11,9 +11,9 @@ from typing import Any
 
 from stagebench.dataset import DatasetError, default_cache_folder, prepare
 from stagebench.measurement.differences import measure_differences
+from stagebench.measurement.errors import StorageError
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.process import WorkerError
-from stagebench.measurement.sample import Failure
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.pipelines import FRAMEWORKS
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run_command(chosen)
-    except (LedgerError, DatasetError, OptionError, WorkerError) as error:
+    except (LedgerError, DatasetError, OptionError, StorageError, WorkerError) as error:
         sys.stderr.write(f"stagebench: {error}\n")
         return 2
     return code
@@ -74,7 +74,8 @@ def measure_noise(given: Callable[[str], Any]) -> int:
         DatasetError: the data set cannot be prepared.
 
     """
-    settings = Settings.resolve(lambda name: given(name) or {"processes": NOISE_PROCESSES}.get(name))
+    defaults = {"processes": NOISE_PROCESSES}
+    settings = Settings.resolve(lambda name: defaults.get(name) if given(name) is None else given(name))
     progress, folder = Progress(sys.stderr), default_cache_folder()
     manifest = prepare(settings.dataset_request, folder, progress.count)
     environments = settings.environments
@@ -88,8 +89,9 @@ def measure_noise(given: Callable[[str], Any]) -> int:
         raise OptionError("none of the frameworks is installed, or no device is there")
     conditions = Conditions(settings.workload(manifest), manifest, environments, settings.schedule)
     session = Session(pairs, conditions, folder, None, progress, against_itself=True)
-    failures = [result for pair in pairs if isinstance(result := session.measured(*pair), Failure)]
-    for failure in failures:
+    for pair in pairs:
+        session.measured(*pair)
+    for failure in session.failures:
         sys.stderr.write(f"stagebench: {failure.reason}\n")
     processes = settings.schedule.processes
     sys.stdout.write(f"noise floor of comparisons with {processes} processes a case:\n")
@@ -98,7 +100,7 @@ def measure_noise(given: Callable[[str], Any]) -> int:
         floor = session.noise_floor(stage, case, processes)
         text = floor if isinstance(floor, str) else f"{floor:.1%}"
         sys.stdout.write(f"  {stage:<14}  {device:<4}  {name:<10}  {text}\n")
-    return 1 if failures else 0
+    return 1 if session.failures else 0
 
 
 def ledger(path: Path) -> str:

@@ -25,6 +25,8 @@ def version_of(name):
 
 print(json.dumps({name: version_of(name) for name in sys.argv[1:] if find_spec(name)}))
 """
+NEEDED = {"numpy": "numpy", "PIL": "pillow", "platformdirs": "platformdirs"}
+"""Modules that a worker process needs beside its framework, and the packages that bring them."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,13 @@ class Environment:
         framework = FRAMEWORKS[self.framework]
         if self.python == sys.executable:
             return framework.missing()
-        absent = [name for name in framework.imports if name not in self.versions()]
+        found = _probe(self.python, (*framework.imports, *NEEDED))
+        if isinstance(found, str):
+            return f"{self.name}: {self.python} does not answer as a Python: {found}"
+        absent = [name for name in (*framework.imports, *NEEDED) if name not in found]
         if absent:
-            return f"{self.name}: {' and '.join(absent)} not installed in {self.python}"
+            install = f"{self.python} -m pip install {' '.join(NEEDED.get(name, name) for name in absent)}"
+            return f"{self.name}: {' and '.join(absent)} not installed there; try: {install}"
         return None
 
     def versions(self) -> dict[str, str]:
@@ -69,16 +75,22 @@ class Environment:
         framework = FRAMEWORKS[self.framework]
         if self.python == sys.executable:
             return framework.versions()
-        return _probe(self.python, framework.imports)
+        found = _probe(self.python, (*framework.imports, *NEEDED))
+        return (
+            {}
+            if isinstance(found, str)
+            else {name: found[name] for name in framework.imports if name in found}
+        )
 
 
 @cache
-def _probe(python: str, imports: tuple[str, ...]) -> dict[str, str]:
+def _probe(python: str, imports: tuple[str, ...]) -> dict[str, str] | str:
+    """Return the versions of those modules that are there, or why the interpreter does not answer."""
     try:
         answer = subprocess.run(  # noqa: S603  # the interpreter that the user named
             [python, "-c", _PROBE, *imports], capture_output=True, text=True, timeout=60, check=True
         )
         versions: dict[str, str] = json.loads(answer.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return {}
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return str(error)
     return versions

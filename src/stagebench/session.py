@@ -47,9 +47,8 @@ class Session:
         for stage, case in cases:
             self._groups.setdefault(case.group(stage), []).append(case)
         if against_itself:
-            self._groups = {
-                g: [c for case in cs for c in (case, twin(case))] for g, cs in self._groups.items()
-            }
+            # Twins are as far apart as rivals are, so that the machine may change as much between them.
+            self._groups = {group: [*own, *map(twin, own)] for group, own in self._groups.items()}
             environments = conditions.environments
             twins = {twin(case).environment: environments[case.environment] for _, case in cases}
             conditions = replace(conditions, environments={**environments, **twins})
@@ -63,7 +62,12 @@ class Session:
         self._began = monotonic()
 
     def measured(self, stage: Stage, case: Case, timed: bool = True) -> Measurement | Failure:
-        """Return the case's measurement at the stage; if it is not `timed`, its cold execution alone."""
+        """Return the case's measurement at the stage; if it is not `timed`, its cold execution alone.
+
+        Raises:
+            StorageError: what was measured cannot be kept, or the turn to measure cannot be taken.
+
+        """
         group = case.group(stage)
         if group not in self._results:
             cases = self._groups[group]
@@ -72,16 +76,24 @@ class Session:
             self._progress.finish(f"{self._number(group)} {group}; {self._brief(results)}")
         return self._results[group][case]
 
-    def noise_floor(self, stage: Stage, case: Case, processes: int) -> float | str:
-        """Return the noise floor of a comparison of so many processes, as a share, or why there is none."""
+    @property
+    def failures(self) -> list[Failure]:
+        """Everything that has failed so far, twins included."""
+        everything = [result for results in self._results.values() for result in results.values()]
+        return [result for result in everything if isinstance(result, Failure)]
+
+    def noise_floor(self, stage: Stage, case: Case, processes: int, cases: int = 2) -> float | str:
+        """Return the noise floor where so many cases are compared, as a share, or why there is none.
+
+        See `analysis.noise.noise_floor`.
+        """
         found = self._noise.log_ratios(stage, case)
         if isinstance(found, str):
             return found
-        floor = noise_floor(found, processes)
-        return (
-            floor
-            or f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise and --processes=5"
-        )
+        floor = noise_floor(found, processes, cases)
+        if floor is None:
+            return f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise --processes=5"
+        return floor
 
     def _timed(self, group: str, stage: Stage, cases: list[Case]) -> Results:
         now = fingerprint(stage, cases, self._conditions)
@@ -98,7 +110,9 @@ class Session:
                 self._journal.keep(group, now, results)
         for case in cases:
             found, again = results[case], results.get(twin(case))
-            if isinstance(found, Measurement) and isinstance(again, Measurement):
+            if not isinstance(found, Measurement) or not isinstance(again, Measurement):
+                continue
+            if len(found.processes) >= MINIMUM_PAIRS:
                 self._noise.keep(stage, case, log_ratios(found, again))
         return results
 
@@ -119,13 +133,14 @@ class Session:
             self._progress.finish(f"{number} {group}: waiting for another session, which measures here now")
 
         with turn(self._folder, waiting):
-            return measure_group(stage, cases, conditions, report, widest)
+            return measure_group(stage, cases, conditions, report, _widest)
 
     def _number(self, group: str) -> str:
         return f"[{list(self._groups).index(group) + 1}/{len(self._groups)}]"
 
     def _brief(self, results: Results) -> str:
-        words = [brief(case, result) for case, result in results.items() if not is_twin(case)]
+        shown = {c: r for c, r in results.items() if not is_twin(c) or isinstance(r, Failure)}
+        words = [brief(case, result) for case, result in shown.items()]
         measured = {case: result for case, result in results.items() if isinstance(result, Measurement)}
         for result in list(measured.values())[:1]:
             schedule, processes = self._conditions.schedule, len(result.processes)
@@ -133,5 +148,11 @@ class Session:
                 words.append(f"within +-{100 * (schedule.precision or 0):g}% after {processes} processes")
             if result.stopped_by == "max_time":
                 spent = f"when --max-time={schedule.max_time:g} was spent, after {processes} processes"
-                words.append(f"+-{widest(measured):.1%} {spent}")
+                words.append(f"+-{_widest(measured):.1%} {spent}")
         return "; ".join(words)
+
+
+def _widest(measurements: Mapping[Case, Measurement]) -> float:
+    """Return the widest interval among the user's cases; of one that has a twin alone, that with the twin."""
+    of_user = {case: result for case, result in measurements.items() if not is_twin(case)}
+    return widest(of_user if len(of_user) > 1 else measurements)

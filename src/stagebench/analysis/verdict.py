@@ -25,7 +25,7 @@ def verdict(ratio: Ratio, floor: float | None, no_floor: str = "") -> Verdict:
     """Judge a ratio.
 
     FASTER and SLOWER need an interval without 1 and a difference above the larger of 5% and the noise
-    floor; SAME needs an interval that lies within that difference on both sides. Everything else is UNKNOWN.
+    floor; SAME needs an interval that stays within 5% on both sides. Everything else is UNKNOWN.
 
     Args:
         ratio: of the case to its rival.
@@ -43,8 +43,10 @@ def verdict(ratio: Ratio, floor: float | None, no_floor: str = "") -> Verdict:
         return Verdict("SLOWER")
     if high < 1 and ratio.estimate < 1 / limit:
         return Verdict("FASTER")
-    if 1 / limit < low and high < limit:
+    if low > 1 / (1 + SMALLEST_DIFFERENCE) and high < 1 + SMALLEST_DIFFERENCE:
         return Verdict("SAME")
+    if 1 / limit < ratio.estimate < limit and floor > SMALLEST_DIFFERENCE:
+        return Verdict("UNKNOWN", f"equal cases differ by as much here (noise floor {floor:.0%})")
     return Verdict(
         "UNKNOWN", "interval too wide to tell: give more --processes, or --precision with --max-time"
     )

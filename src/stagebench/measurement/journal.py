@@ -7,77 +7,92 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from stagebench.case import Case
+from stagebench.measurement.errors import StorageError
 from stagebench.measurement.fingerprint import Fingerprint, differences
 from stagebench.measurement.sample import Failure, Measurement, ProcessRecord, Sample
 from stagebench.measurement.wire import encode
 from stagebench.pipelines.contract import Facts
 
 Results = Mapping[Case, Measurement | Failure]
+Entry = dict[str, Any]
 
 
-class JournalError(Exception):
-    """The journal cannot be written; the message is one sentence with its path."""
+@dataclass
+class _Earlier:
+    """The journal of a session that has ended without saving."""
+
+    path: Path
+    lock: IO[str]
+    entries: list[Entry]
+    used: list[Entry] = field(default_factory=list)
+    """Entries that this session has taken, or measured again under the same fingerprint."""
 
 
 class Journal:
-    """A file of JSON lines, one for each finished group; locked while its session lives.
+    """Files of JSON lines, a line for each finished group; each locked while its session lives.
 
-    It is made with the first group that is kept, and goes when its session ends well: what it holds is then
-    in the session's saved results.
+    A session makes its own with the first group that it keeps. It goes when the session ends well: what it
+    holds is then in the saved results. An earlier one goes when nothing in it is left to take.
     """
 
-    def __init__(
-        self, path: Path, entries: Mapping[str, dict[str, Any]] | None = None, file: IO[str] | None = None
-    ) -> None:
-        self.path = path
-        self._entries = entries or {}
-        self._file = file
-
-    @classmethod
-    def new(cls, folder: Path) -> Journal:
-        """Return an empty journal in the folder."""
-        return cls(folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}.jsonl")
-
-    @classmethod
-    def resume(cls, folder: Path) -> Journal | None:
-        """Return the newest journal in the folder that no living session holds, or None."""
-        for path in sorted(folder.glob("*.jsonl"), reverse=True):
-            file = _lock(path)
-            if file:
-                entries = _entries(path)
-                complete = path.read_bytes().rfind(b"\n") + 1
-                os.truncate(path, complete)  # a line that was cut off by a kill
-                return cls(path, {entry["group"]: entry for entry in entries}, file)
-        return None
+    def __init__(self, folder: Path, resume: bool = False) -> None:
+        """Begin an empty journal; with `resume`, next to those of sessions that live no more."""
+        self.path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}.jsonl"
+        self._file: IO[str] | None = None
+        self._earlier = list(_unlocked(folder)) if resume else []
 
     @property
     def groups(self) -> int:
-        """How many groups an earlier session has left."""
-        return len(self._entries)
+        """How many groups earlier sessions have left."""
+        return len({entry["group"] for journal in self._earlier for entry in journal.entries})
 
     def take(self, group: str, fingerprint: Fingerprint, cases: list[Case]) -> Results | str | None:
         """Return what an earlier session found, why it cannot be taken, or None if there is nothing."""
-        entry = self._entries.get(group)
-        if entry is None:
-            return None
-        if apart := "; ".join(differences(entry["fingerprint"], fingerprint)):
-            return apart
-        if any("reason" in result for result in entry["results"]):
-            return "a case has failed"
-        return {case: _measurement(result) for case, result in zip(cases, entry["results"], strict=True)}
+        why: str | None = None
+        for journal in self._earlier:
+            for entry in reversed([entry for entry in journal.entries if entry["group"] == group]):
+                found = _results(entry, fingerprint, cases)
+                if not isinstance(found, str):
+                    journal.used.append(entry)
+                    return found
+                why = why or found
+        return why
 
     def keep(self, group: str, fingerprint: Fingerprint, results: Results) -> None:
-        """Write a finished group; when this returns, it is on disk."""
-        entry = {
-            "group": group,
-            "fingerprint": fingerprint,
-            "results": [encode(result) for result in results.values()],
-        }
+        """Write a finished group; when this returns, it is on disk.
+
+        Raises:
+            StorageError: the file cannot be written.
+
+        """
+        found = [encode(result) for result in results.values()]
+        self._write({"group": group, "fingerprint": fingerprint, "results": found})
+        for journal in self._earlier:
+            journal.used += [entry for entry in journal.entries if entry["fingerprint"] == fingerprint]
+
+    def forget(self, group: str) -> None:
+        """Take a group of this session back, because a check of it has failed: it is to be measured again."""
+        if self._file:
+            self._write({"forgotten": group})
+
+    def end(self, well: bool) -> None:
+        """Delete what is saved, if the session has ended well; leave the rest to a later one."""
+        if self._file:
+            if well:
+                self.path.unlink(missing_ok=True)
+            self._file.close()
+        for journal in self._earlier:
+            if well and all(entry in journal.used for entry in journal.entries):
+                journal.path.unlink(missing_ok=True)
+            journal.lock.close()
+
+    def _write(self, line: Mapping[str, Any]) -> None:
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,43 +100,56 @@ class Journal:
                 self._file = hidden.open("x")
                 fcntl.flock(self._file, fcntl.LOCK_EX)
                 hidden.rename(self.path)
-            self._file.write(json.dumps(entry) + "\n")
+            self._file.write(json.dumps(line) + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise JournalError(f"the journal {self.path} cannot be written: {error.strerror}") from None
-
-    def end(self, well: bool) -> None:
-        """Delete the file if its session has saved everything; else leave it to a later one."""
-        if self._file:
-            if well:
-                self.path.unlink(missing_ok=True)
-            self._file.close()
+            raise StorageError(f"the journal {self.path} cannot be written: {error.strerror}") from None
 
 
-def _lock(path: Path) -> IO[str] | None:
-    """Open the file to append to it, or return None if a living session holds it."""
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+def _unlocked(folder: Path) -> list[_Earlier]:
+    """Return the journals in the folder that no living session holds, the newest first, and hold them."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        with contextlib.suppress(OSError):  # it is held, or gone, or not ours to read
+            lock = path.open("r+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(_Earlier(path, lock, _entries(path)))
+            except OSError:
+                lock.close()
+    return found
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a journal; a last line that was cut off, or a damaged one, is no entry."""
-    entries = []
+def _entries(path: Path) -> list[Entry]:
+    """Return the groups of a journal; a last line that was cut off, or a damaged one, is no group."""
+    entries: list[Entry] = []
     for line in path.read_text(errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
-            if isinstance(entry, dict) and entry.keys() == {"group", "fingerprint", "results"}:
+            if isinstance(entry, dict) and "forgotten" in entry:
+                entries = [other for other in entries if other["group"] != entry["forgotten"]]
+            elif isinstance(entry, dict) and entry.keys() == {"group", "fingerprint", "results"}:
                 entries.append(entry)
     return entries
 
 
-def _measurement(value: Mapping[str, Any]) -> Measurement:
+def _results(entry: Entry, fingerprint: Fingerprint, cases: list[Case]) -> Results | str:
+    """Return an entry's results, or why they cannot be taken."""
+    try:
+        if apart := "; ".join(differences(entry["fingerprint"], fingerprint)):
+            return apart
+        results = [_result(value) for value in entry["results"]]
+        if any(isinstance(result, Failure) and not result.unavailable for result in results):
+            return "a case has failed"
+        return dict(zip(cases, results, strict=True))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "its line in the journal is damaged"
+
+
+def _result(value: Mapping[str, Any]) -> Measurement | Failure:
+    if "reason" in value:
+        return Failure(**value)
     processes = [
         ProcessRecord(
             **{

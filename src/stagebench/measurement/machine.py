@@ -33,7 +33,7 @@ def machine_info() -> dict[str, Any]:
             "threads": psutil.cpu_count(),
             "usable_threads": usable_threads(),
         },
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": round(psutil.virtual_memory().total / 2**27) * 2**27,  # kernels differ by some KB
         "gpus": list(gpu_names()),
         "frameworks": {name: f.versions() for name, f in FRAMEWORKS.items() if f.imports and not f.missing()},
         "libraries": {name: _version(name) for name in LIBRARIES},

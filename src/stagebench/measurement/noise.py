@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stagebench.case import Case, Stage, plain
+from stagebench.measurement.errors import StorageError
 from stagebench.measurement.machine import machine_info
 from stagebench.measurement.schedule import Conditions
 
@@ -33,9 +35,17 @@ class NoiseStore:
     def __init__(self, folder: Path, conditions: Conditions) -> None:
         self._path = folder / "noise.json"
         self._conditions = conditions
+        info = machine_info()
+        # A host's name says nothing of its noise, and those of CI runners change.
+        self._machine = {name: info[name] for name in ("system", "machine", "cpu", "memory_bytes", "gpus")}
 
     def keep(self, stage: Stage, case: Case, log_ratios: Sequence[float]) -> None:
-        """Write what a case and its twin differed by, in place of what was found before."""
+        """Write what a case and its twin differed by, in place of what was found before.
+
+        Raises:
+            StorageError: the file cannot be written.
+
+        """
         entry = {**self._conditions_of(stage, case), "case": case.id}
         with self._locked():
             others = [
@@ -53,7 +63,7 @@ class NoiseStore:
         found: list[float] = []
         missing = "no noise floor: give --noise, or run `stagebench noise` with the same options"
         for entry in self._entries():
-            apart = [name for name, value in wanted.items() if entry[name] != value]
+            apart = [name for name, value in wanted.items() if entry.get(name) != value]
             if not apart:
                 found += entry["log_ratios"]
             elif not {"stage", "device", "framework"} & set(apart):
@@ -64,9 +74,9 @@ class NoiseStore:
 
     def _conditions_of(self, stage: Stage, case: Case) -> dict[str, Any]:
         """Return what a floor is for. Batch size, cache and the like are pooled."""
-        info, schedule = machine_info(), self._conditions.schedule
+        schedule = self._conditions.schedule
         conditions = {
-            "machine": {name: info[name] for name in ("system", "machine", "cpu", "memory_bytes", "gpus")},
+            "machine": self._machine,
             "stage": stage,
             "device": case.device,
             "framework": case.framework,
@@ -80,15 +90,25 @@ class NoiseStore:
         return plain_values
 
     def _entries(self) -> list[dict[str, Any]]:
+        """Return what was kept; a damaged file holds nothing, and is put aside before it is written anew."""
         try:
             entries: list[dict[str, Any]] = json.loads(self._path.read_text())
-        except (OSError, ValueError):
+            for entry in entries:
+                entry["log_ratios"] = [float(value) for value in entry["log_ratios"]]
+        except OSError:
+            return []
+        except (KeyError, TypeError, ValueError):
+            with contextlib.suppress(OSError):
+                self._path.replace(self._path.with_suffix(".damaged"))
             return []
         return entries
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with (self._path.parent / "noise.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with (self._path.parent / "noise.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StorageError(f"the noise floors {self._path} cannot be kept: {error.strerror}") from None

@@ -76,8 +76,8 @@ class WorkerProcess:
         with contextlib.suppress(OSError):  # a dead process: `receive` says how it died
             self._channel.send((method, encode(arguments)))
 
-    def receive(self, timeout: float | None = None) -> Any:
-        """Return what the method returned.
+    def receive(self, timeout: float | None = None, doing: str = "") -> Any:
+        """Return what the method returned; `doing` says what it is, should it take too long.
 
         Raises:
             WorkerError: the process died, its pipeline raised, or no answer came within `timeout` seconds.
@@ -87,7 +87,7 @@ class WorkerProcess:
         try:
             status, value = self._channel.receive(timeout)
         except self._channel.TimeoutError:
-            raise WorkerError(self._hang(timeout)) from None
+            raise WorkerError(self._hang(timeout, doing)) from None
         except self._channel.RemoteError as error:
             raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
         except EOFError:
@@ -122,15 +122,15 @@ class WorkerProcess:
                     process.kill()
         self._group.terminate(timeout=5)
 
-    def _hang(self, timeout: float | None) -> str:
+    def _hang(self, timeout: float | None, doing: str) -> str:
         """Say where the process is, and end it."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process.send_signal(signal.SIGUSR1)
             time.sleep(0.5)  # for the process to write its traceback, if it still can
         self.close()
         return (
-            f"{self.name}: took longer than --stage-timeout={timeout:g} s; its worker process was ended; "
-            f"{self._last_lines()}"
+            f"{self.name} ({doing}) took longer than --stage-timeout={timeout:g} s; "
+            f"its worker process was ended; {self._last_lines()}"
         )
 
     def _obituary(self) -> str:

@@ -38,13 +38,13 @@ class Schedule:
     rounds: int | None = None
     """Timed rounds in each fresh process; None: by `ROUND_SECONDS`."""
     processes: int = 1
-    """Fresh processes for each case; with `precision`, at least."""
+    """Fresh processes for each case; with `precision` at least, unless `max_time` is spent before."""
     precision: float | None = None
     """Go on with more processes until the interval of each ratio is within +- this, e.g. 0.02."""
     max_time: float = 300.0
     """Seconds after which `precision` is given up for a group."""
     stage_timeout: float | None = None
-    """Seconds that a worker process may take over one answer."""
+    """Seconds that a worker process may take for each step: to start, to set up, to execute and check."""
     threads: int | None = None
     """Threads and processors of each worker process; None: the framework's own choice."""
     retain_memory: bool = False
@@ -144,6 +144,7 @@ def _measure_in_fresh_processes(
     latest: dict[Case, float] = {}
 
     def tell(run: _CaseRun, doing: str) -> None:
+        run.doing = doing
         done = sum(len(run.rounds) for run in runs) + len(latest)
         report(Step(run.case, process + doing, latest, share(min(0.95, done / expected))))
 
@@ -195,6 +196,7 @@ class _CaseRun:
         self.stage = stage
         self.folder = folder
         self.timeout = schedule.stage_timeout
+        self.doing = "starting"
         self.failure: Failure | None = None
         self.rounds: list[Sample] = []
 
@@ -222,7 +224,7 @@ class _CaseRun:
         )
 
     def wait_until_open(self) -> None:
-        self.facts = Facts(**self.worker.receive(self.timeout))
+        self.facts = Facts(**self.worker.receive(self.timeout, "starting"))
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
@@ -240,4 +242,4 @@ class _CaseRun:
 
     def _request(self, method: str, **arguments: Any) -> Any:
         self.worker.send(method, **arguments)
-        return self.worker.receive(self.timeout)
+        return self.worker.receive(self.timeout, f"{self.doing}, {method}")

@@ -185,8 +185,9 @@ def _retain_memory() -> None:
     m_trim_threshold, m_mmap_threshold = -1, -3
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
+        # Older ones allow 32 MiB at most, and a threshold that is not set no longer adapts.
+        libc.mallopt(m_mmap_threshold, 2**30) or libc.mallopt(m_mmap_threshold, 2**25)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
-        libc.mallopt(m_mmap_threshold, 2**30)
 
 
 def _usage() -> tuple[resource.struct_rusage, resource.struct_rusage]:

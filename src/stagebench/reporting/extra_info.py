@@ -29,7 +29,7 @@ def extra_info(
         "cold_seconds": median(process.cold.seconds for process in measurement.processes),
         "cpu_seconds": [sample.cpu_seconds for sample in measurement.rounds],
         "peak_rss_bytes": max(process.peak_rss_bytes for process in measurement.processes),
-        "peak_gpu_bytes": first.peak_gpu_bytes,
+        "peak_gpu_bytes": max(p.peak_gpu_bytes or 0 for p in measurement.processes) or None,
         "page_faults": [sample.page_faults for sample in measurement.rounds],
         "involuntary_switches": [sample.involuntary_switches for sample in measurement.rounds],
         "processes": len(measurement.processes),

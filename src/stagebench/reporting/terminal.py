@@ -9,7 +9,7 @@ from textwrap import wrap
 
 import numpy as np
 
-from stagebench.analysis.ranking import ratios_to_fastest
+from stagebench.analysis.ranking import fastest, ratios_to_fastest
 from stagebench.analysis.ratio import Ratio, digits
 from stagebench.analysis.verdict import Verdict, verdict
 from stagebench.case import Case, Stage
@@ -20,8 +20,8 @@ ALIGN = "<>>>><<"
 GAP = 1
 OF_ONE_PROCESS = "*"
 
-Floor = Callable[[Stage, Case, int], float | str]
-"""Takes a stage, a case and a number of processes; returns the noise floor as a share, or why not."""
+Floor = Callable[[Stage, Case, int, int], float | str]
+"""Takes a stage, a case, how many processes and how many cases; returns the noise floor, or why not."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def judge(group: Sequence[Result], floor: Floor) -> dict[Case, Verdict | None]:
     measurements = {result.case: result.measurement for result in group}
     stage = group[0].stage
     judged: dict[Case, Verdict | None] = {}
+    first = fastest(measurements)
     for case, ratio in ratios_to_fastest(measurements).items():
-        (first,) = measurements.keys() - ratios_to_fastest(measurements).keys()
-        floors = [floor(stage, rival, ratio.pairs) for rival in (case, first)]
+        floors = [floor(stage, rival, ratio.pairs, len(group)) for rival in (case, first)]
         no_floor = next((reason for reason in floors if isinstance(reason, str)), "")
         known = [share for share in floors if not isinstance(share, str)]
         judged[case] = verdict(ratio, max(known) if not no_floor else None, no_floor)
