@@ -180,7 +180,7 @@ def _retain_memory() -> None:
     Else it may give activations back to the system and take them again in every step, page by page. Whether
     it does hangs on where small blocks happen to lie. Measured with torch on two cores, training at batch 32:
     5,000 to 74,000 page faults in 12 steps, and with them medians of 0.27 to 0.43 s in fresh processes side
-    by side; 0 faults and 0.23 to 0.24 s with this.
+    by side; hardly any, and 0.21 to 0.25 s, with this.
     """
     m_trim_threshold, m_mmap_threshold = -1, -3
     libc = ctypes.CDLL(None)
