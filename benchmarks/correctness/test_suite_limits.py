@@ -83,15 +83,20 @@ def test_threads_are_pinned_in_every_framework_alike(suite, framework):
         assert cpu_seconds <= 1.1 * seconds + 0.02, "more than one processor has computed"
 
 
+def set_up_training(process, framework, folder, dataset, **limits):
+    """Bring a worker process to where training begins."""
+    workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
+    case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
+    process.send_open(case, Workload(100), dataset, **limits)
+    process.receive()
+    process.request("set_up", stage="training", folder=folder)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
 def test_a_process_that_retains_memory_takes_none_anew_in_every_step(framework, tmp_path, small_dataset):
     """Without the option many a torch process touches 40,000 pages anew in every round."""
     with WorkerProcess("case", tmp_path) as process:
-        workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
-        case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
-        process.send_open(case, Workload(100), small_dataset, retain_memory=True)
-        process.receive()
-        process.request("set_up", stage="training", folder=tmp_path)
+        set_up_training(process, framework, tmp_path, small_dataset, retain_memory=True)
         faults = [process.request("execute")["page_faults"] for _ in range(6)]
 
     assert min(faults[1:]) < 1000, f"page faults by round: {faults}"
@@ -100,11 +105,7 @@ def test_a_process_that_retains_memory_takes_none_anew_in_every_step(framework, 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
 def test_a_process_that_waits_does_not_compute(framework, tmp_path, small_dataset):
     with WorkerProcess("case", tmp_path) as process:
-        workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
-        case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
-        process.send_open(case, Workload(100), small_dataset)
-        process.receive()
-        process.request("set_up", stage="training", folder=tmp_path)
+        set_up_training(process, framework, tmp_path, small_dataset)
         waiting = 0.0
         for _ in range(4):
             process.request("execute")

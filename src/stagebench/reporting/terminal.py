@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import wrap
@@ -46,7 +46,8 @@ def summary_lines(results: Sequence[Result], floor: Floor, width: int) -> list[s
         for stage, group in groups.items():
             judged = judge(group, floor)
             reasons |= dict.fromkeys(v.reason for v in judged.values() if v and v.reason)
-            rows += [(stage,), *(_row(result, group, judged[result.case], not recipe) for result in group)]
+            ratios = ratios_to_fastest({result.case: result.measurement for result in group})
+            rows += [(stage,), *(_row(result, ratios, judged[result.case], not recipe) for result in group)]
         lines += ["", *wrap(settings + recipe, width), *_table(rows, width)]
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
@@ -96,14 +97,13 @@ def duration(seconds: float) -> str:
 
 
 def _row(
-    result: Result, group: Sequence[Result], judged: Verdict | None, named_by_recipe: bool
+    result: Result, ratios: Mapping[Case, Ratio], judged: Verdict | None, named_by_recipe: bool
 ) -> tuple[str, ...]:
     measurement = result.measurement
     median = float(np.median([sample.seconds for sample in measurement.rounds]))
     cold = float(np.median([process.cold.seconds for process in measurement.processes]))
     images = measurement.rounds[-1].outcome.get("images")
     peak = max(process.peak_rss_bytes for process in measurement.processes)
-    ratios = ratios_to_fastest({rival.case: rival.measurement for rival in group})
     ratio = _ratio(ratios[result.case]) if result.case in ratios else "1" if ratios else ""
     name = result.case.rival if named_by_recipe else result.case.rival_of_one_recipe
     return (
