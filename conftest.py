@@ -99,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
-    reason = environment.missing()
+    reason = environment.missing(case.recipe)
     if case.device == "cuda" and not gpu_names():
         reason = "no NVIDIA GPU here: nvidia-smi lists none"
     return [pytest.mark.skip(reason=reason)] if reason else []
@@ -240,10 +240,11 @@ def record(
     """Hand a measurement whose checks have passed to pytest-benchmark and to the summary."""
 
     def record_measurement(measurement: Measurement) -> None:
-        benchmark.extra_info.update(extra_info(stage, case, measurement, workload, manifest.fingerprint))
+        info = extra_info(stage, case, measurement, workload, manifest.fingerprint)
+        benchmark.extra_info.update(info)
         replay(benchmark, [sample.seconds for sample in measurement.rounds])
         if measurement.rounds:
-            pytestconfig.stash[RESULTS].append(Result(stage, case, measurement))
+            pytestconfig.stash[RESULTS].append(Result(stage, case, measurement, info["limit_seconds"]))
 
     return record_measurement
 

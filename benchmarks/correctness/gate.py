@@ -263,10 +263,10 @@ def first_epochs(
     The batches are those that the pipeline will train on in its first epoch: the same seed gives the same.
     """
     weights = initial_weights(CLASSES, Workload(CLASSES).seed)
-    for side, (framework, worker) in enumerate(pair.workers.items()):
-        batches = open_pipeline(worker, framework, pair.manifest, workload).batches("train")
+    for side, framework in enumerate(pair.workers):
+        batches = pair.pipelines(**workload)[side].batches("train")
         inspector = pair.inspectors("float32")[side]
-        pipeline = open_pipeline(worker, framework, pair.manifest, workload)
+        pipeline = pair.pipelines(**workload)[side]
         pipeline.build_model()
         yield framework, batches, weights, inspector, pipeline
 

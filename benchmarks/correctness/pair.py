@@ -55,11 +55,13 @@ class Pair:
 
     workers: dict[str, WorkerProcess]
     manifest: Manifest
+    recipe: str = "matched"
 
     def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
         """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
         workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
         axes = {name: value for name, value in changes.items() if name not in workload}
+        axes = {"recipe": self.recipe, **axes}
         return [
             open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
             for framework, worker in self.workers.items()
@@ -72,7 +74,7 @@ class Pair:
                 "inspect",
                 framework=framework,
                 arguments={
-                    "recipe": "matched",
+                    "recipe": self.recipe,
                     "classes": CLASSES,
                     "input_size": SIZE,
                     "precision": precision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import gate
-from pair import open_pipeline
 from stagebench.dataset import DatasetRequest, prepare
+
+
+@pytest.fixture(scope="module", params=["matched", "tuned"])
+def pair(request, pair):
+    """Both frameworks, by each recipe that promises equal work."""
+    return replace(pair, recipe=request.param)
+
 
 ORIENTATION = 0x0112
 """The EXIF tag that says how to turn a picture."""
@@ -100,7 +107,9 @@ def test_both_frameworks_learn_alike_from_equal_weights(pair, tmp_path_factory):
     for framework, worker in pair.workers.items():
         accuracies = []
         for seed in (1, 2, 3):
-            pipeline = open_pipeline(worker, framework, manifest, {"seed": seed}, cache="on")
+            pipeline = replace(pair, workers={framework: worker}).pipelines(manifest, seed=seed, cache="on")[
+                0
+            ]
             pipeline.build_model()
             pipeline.train(4)
             accuracies.append(pipeline.evaluate()["accuracy"])

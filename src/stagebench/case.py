@@ -11,7 +11,7 @@ Stage = Literal["data_loading", "model_building", "training", "model_saving", "m
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages, in the order in which the pipeline runs through them."""
 
-RECIPES = ("matched", "published")
+RECIPES = ("matched", "published", "tuned")
 DEVICES = ("cpu", "cuda")
 SWITCH = ("off", "on")
 

@@ -56,15 +56,16 @@ class Environment:
             raise ArgumentTypeError(f"{python!r}, the Python of {name}, is not a file")
         return cls(name, framework, str(Path(python).absolute()))
 
-    def missing(self) -> str | None:
-        """Say why the framework cannot run in the environment, or None when all that it needs is there."""
+    def missing(self, recipe: str = "matched") -> str | None:
+        """Say why a recipe cannot run in the environment, or None when all that it needs is there."""
         framework = FRAMEWORKS[self.framework]
         if self.python == sys.executable:
-            return framework.missing()
-        found = _probe(self.python, (*framework.imports, *NEEDED))
+            return framework.missing()  # all else is there with this package
+        needed = (*framework.imports, *NEEDED, *(framework.tuned_imports if recipe == "tuned" else ()))
+        found = _probe(self.python, needed)
         if isinstance(found, str):
             return f"{self.name}: {self.python} does not answer as a Python: {found}"
-        absent = [name for name in (*framework.imports, *NEEDED) if name not in found]
+        absent = [name for name in needed if name not in found]
         if absent:
             install = f"{self.python} -m pip install {' '.join(NEEDED.get(name, name) for name in absent)}"
             return f"{self.name}: {' and '.join(absent)} not installed there; try: {install}"

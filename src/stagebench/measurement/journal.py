@@ -161,4 +161,4 @@ def _result(value: Mapping[str, Any]) -> Measurement | Failure:
         )
         for process in value["processes"]
     ]
-    return Measurement(processes, value["stopped_by"])
+    return Measurement(processes, value["stopped_by"], value["rates"])

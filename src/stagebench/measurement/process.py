@@ -17,7 +17,7 @@ import psutil
 from stagebench.case import Case, Workload, plain
 from stagebench.dataset import Manifest
 from stagebench.measurement.wire import decode, encode
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES
 from stagebench.pipelines.contract import UnavailableError
 
 STDERR_LINES = 15
@@ -32,9 +32,10 @@ def _remote_main(channel):  # type: ignore[no-untyped-def]  # its source is sent
     import os as process_os
     import sys as process_sys
 
-    folder, log, source_folder = channel.receive()
+    folder, log, source_folder, variables = channel.receive()
     process_os.dup2(process_os.open(log, process_os.O_WRONLY | process_os.O_CREAT, 0o600), 2)
     process_os.environ["TMPDIR"] = process_os.environ["KERAS_HOME"] = folder  # nothing is left elsewhere
+    process_os.environ.update(variables)
     process_sys.path.append(source_folder)  # last: another environment's own packages come first
     channel.send(process_os.getpid())
     from stagebench.measurement.worker import serve
@@ -48,14 +49,26 @@ class WorkerProcess:
     Requests come in two halves, `send` and `receive`, so that several processes can start at once.
     """
 
-    def __init__(self, name: str, folder: Path, python: str = sys.executable) -> None:
+    def __init__(
+        self, name: str, folder: Path, python: str = sys.executable, threads: int | None = None
+    ) -> None:
+        """Start the process.
+
+        Args:
+            name: what it is called in errors.
+            folder: an existing one, for what the process writes.
+            python: the interpreter.
+            threads: how many the libraries in it may use; None: their own choice.
+
+        """
         self.name = name
+        variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
         self._log = folder / "stderr.txt"
         self._group = execnet.Group()
         specification = f"popen//python={shlex.quote(python)}//execmodel=main_thread_only"
         try:
             self._channel = self._group.makegateway(specification).remote_exec(_remote_main)
-            self._channel.send((str(folder), str(self._log), str(Path(__file__).parents[2])))
+            self._channel.send((str(folder), str(self._log), str(Path(__file__).parents[2]), variables))
             self._process = psutil.Process(self._channel.receive())
         except Exception as error:  # execnet raises what it comes upon, an AssertionError too
             self._group.terminate(timeout=5)
@@ -107,7 +120,7 @@ class WorkerProcess:
         """Ask to import the case's framework and to make its pipeline."""
         self.send(
             "open",
-            module=FRAMEWORKS[case.framework].module,
+            module=FRAMEWORKS[case.framework].module_of(case.recipe),
             case=plain(case),
             workload=plain(workload),
             manifest=manifest.file,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -51,6 +51,8 @@ class Measurement:
     processes: list[ProcessRecord]
     stopped_by: str | None = None
     """With `--precision`: `precision` or `max_time`, whichever ended the measurement."""
+    rates: dict[str, float] = field(default_factory=dict)
+    """What this machine did at best meanwhile; see `limits.py`. Empty where no limit is known."""
 
     @property
     def rounds(self) -> list[Sample]:

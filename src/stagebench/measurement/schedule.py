@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
 from stagebench.environments import Environment
+from stagebench.measurement.limits import Limits
 from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.measurement.sample import Failure, Measurement, ProcessRecord, Sample
 from stagebench.pipelines.contract import Facts, UnavailableError
@@ -91,6 +92,8 @@ def measure_group(
     failures: dict[Case, Failure] = {}
     began = monotonic()
     stopped_by = None
+    files = conditions.manifest.paths("train")
+    limits = Limits(stage, conditions.workload, files, schedule.threads)
     for repeat in count(1):
         started = monotonic()
 
@@ -100,7 +103,7 @@ def measure_group(
             return (repeat - 1 + within) / schedule.processes
 
         rivals = [case for case in _in_turn(cases, repeat - 1) if case not in failures]
-        for run in _measure_in_fresh_processes(stage, rivals, conditions, repeat, share, report):
+        for run in _measure_in_fresh_processes(stage, rivals, conditions, limits, repeat, share, report):
             if run.failure:
                 failures[run.case] = run.failure
             else:
@@ -117,7 +120,9 @@ def measure_group(
                 break
         elif repeat >= schedule.processes:
             break
-    return {case: failures.get(case) or Measurement(records[case], stopped_by) for case in cases}
+    return {
+        case: failures.get(case) or Measurement(records[case], stopped_by, limits.rates) for case in cases
+    }
 
 
 def turns(rivals: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -133,6 +138,7 @@ def _measure_in_fresh_processes(
     stage: Stage,
     cases: Sequence[Case],
     conditions: Conditions,
+    limits: Limits,
     repeat: int,
     share: Callable[[float], float],
     report: Report,
@@ -148,12 +154,17 @@ def _measure_in_fresh_processes(
         done = sum(len(run.rounds) for run in runs) + len(latest)
         report(Step(run.case, process + doing, latest, share(min(0.95, done / expected))))
 
+    def measure_limits() -> None:
+        outcomes = {run.case: run.cold.outcome for run in runs if not run.failure}
+        limits.measure(outcomes, schedule.stage_timeout)
+
     with tempfile.TemporaryDirectory(prefix="stagebench-") as folder, ExitStack() as stack:
         runs = [
             _CaseRun(case, stage, Path(folder, str(number)), schedule) for number, case in enumerate(cases)
         ]
         for run in runs:
             run.attempt(run.start, conditions, stack)
+        limits.start(cases, Path(folder, "limits"), stack)
         for run in runs:
             tell(run, "starting")
             run.attempt(run.wait_until_open)
@@ -162,6 +173,7 @@ def _measure_in_fresh_processes(
             run.attempt(run.execute_cold)
             if not run.failure:
                 latest[run.case] = run.cold.seconds
+        measure_limits()
         began = monotonic()
         for number, turn in enumerate(turns(runs)):
             if _enough(number, turn, schedule.rounds, monotonic() - began):
@@ -171,6 +183,7 @@ def _measure_in_fresh_processes(
                 run.attempt(run.execute_round)
                 if not run.failure:
                     latest[run.case] = run.rounds[-1].seconds
+        measure_limits()
         for run in runs:
             run.attempt(run.finish)
     return runs
@@ -214,7 +227,9 @@ class _CaseRun:
         """Start the process and let it import its framework, while its rivals do the same."""
         self.folder.mkdir()
         python = conditions.environments[self.case.environment].python
-        self.worker = stack.enter_context(WorkerProcess(self.case.id, self.folder, python))
+        self.worker = stack.enter_context(
+            WorkerProcess(self.case.id, self.folder, python, conditions.schedule.threads)
+        )
         self.worker.send_open(
             self.case,
             conditions.workload,

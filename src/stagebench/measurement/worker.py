@@ -23,8 +23,9 @@ from stagebench.dataset import Manifest
 from stagebench.measurement.sample import Sample
 from stagebench.measurement.stages import STAGE_RUNS, StageRun
 from stagebench.measurement.wire import decode, encode
-from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES, Framework
+from stagebench.pipelines import FRAMEWORKS, Framework
 from stagebench.pipelines.contract import Inspector, Pipeline, UnavailableError
+from stagebench.pipelines.memory import retain_freed_memory
 
 REST_SECONDS = 1.0
 """How long a worker process may take to come to rest after a round."""
@@ -69,7 +70,7 @@ class Worker:
         if threads:
             _pin_threads(threads)
         if retain_memory:
-            _retain_memory()
+            retain_freed_memory()
         self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline()
         return self.pipeline.facts()
@@ -78,6 +79,15 @@ class Worker:
         """Import the framework and make its `contract.Inspector`, on the CPU."""
         _set_environment(FRAMEWORKS[framework], "cpu")
         self.inspector = import_module(f"{FRAMEWORKS[framework].module}.inspection").Inspector(**arguments)
+
+    def rates(
+        self, resources: list[str], files: list[str], folder: str, file_bytes: int, threads: int
+    ) -> dict[str, float]:
+        """Measure what this machine can do at best, in a process that imports no framework."""
+        from stagebench.measurement.rates import Ground, measure_rates  # other environments lack its imports
+
+        _pin_threads(threads)
+        return measure_rates(resources, Ground(files, Path(folder), file_bytes, threads))
 
     def call(self, target: Literal["pipeline", "inspector"], method: str, arguments: list[Any]) -> Any:
         """Call a method of the pipeline or of the inspector."""
@@ -164,30 +174,13 @@ def _set_environment(framework: Framework, device: str) -> None:
 
 
 def _pin_threads(threads: int) -> None:
-    """Give any framework that is imported later this many threads, and as many processors.
+    """Give this process as many processors as it was given threads by `THREAD_VARIABLES`.
 
     The processors decide: all libraries count those that they may use, and threads that no setting
     reaches (tf.data's own) share them too. macOS cannot bind a process, and has the variables alone.
     """
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-
-
-def _retain_memory() -> None:
-    """Let malloc keep what is freed, for the next allocation, where the C library is glibc.
-
-    Else it may give activations back to the system and take them again in every step, page by page. Whether
-    it does hangs on where small blocks happen to lie. Measured with torch on two cores, training at batch 32:
-    5,000 to 74,000 page faults in 12 steps, and with them medians of 0.27 to 0.43 s in fresh processes side
-    by side; hardly any, and 0.21 to 0.25 s, with this.
-    """
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        # Older ones allow 32 MiB at most, and a threshold that is not set no longer adapts.
-        libc.mallopt(m_mmap_threshold, 2**30) or libc.mallopt(m_mmap_threshold, 2**25)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def _usage() -> tuple[resource.struct_rusage, resource.struct_rusage]:

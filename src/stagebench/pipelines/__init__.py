@@ -26,10 +26,18 @@ class Framework:
     """Command that installs them."""
     model_suffix: str
     """How its model files end."""
+    tuned_module: str | None = None
+    """Module of the `Pipeline` class of the recipe `tuned`, where that is another one."""
+    tuned_imports: tuple[str, ...] = ()
+    """Top-level modules that the recipe `tuned` needs beside `imports`."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables to set before it is imported."""
     chooses_workers: bool = False
     """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
+
+    def module_of(self, recipe: str) -> str:
+        """Return the module of a recipe's `Pipeline` class."""
+        return self.tuned_module if recipe == "tuned" and self.tuned_module else self.module
 
     def missing(self) -> str | None:
         """Say why the framework cannot run here, or None when everything that it needs is installed."""
@@ -55,6 +63,8 @@ FRAMEWORKS = {
         Framework(
             name="torch",
             module="stagebench.pipelines.pytorch",
+            tuned_module="stagebench.pipelines.pytorch.tuned",
+            tuned_imports=("simplejpeg",),
             imports=("torch", "torchvision"),
             install="pip install torch torchvision",
             model_suffix=".pt",
@@ -62,6 +72,7 @@ FRAMEWORKS = {
         Framework(
             name="tensorflow",
             module="stagebench.pipelines.tensorflow",
+            tuned_module="stagebench.pipelines.tensorflow.tuned",
             imports=("tensorflow", "keras"),
             install="pip install tensorflow",
             model_suffix=".keras",

@@ -36,6 +36,17 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class WatchedEpoch:
+    """One training epoch, and how much of it the training loop waited for batches."""
+
+    epoch: Epoch
+    seconds: float
+    """Wall-clock time, device synchronised at the end."""
+    data_wait_seconds: float
+    """From each request for the next batch until it came, the one that ended the epoch included."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What an evaluation reports, as the framework computes it."""
 
@@ -105,6 +116,9 @@ class Pipeline(Protocol):
 
     def facts(self) -> Facts:
         """Versions, device and threads, as the framework sees them."""
+
+    def watch_training(self) -> WatchedEpoch:
+        """Train one epoch as `train` does, and take the time of waiting for batches."""
 
     def peak_gpu_bytes(self) -> int | None:
         """Return the most GPU memory that tensors took at once in this process; None on the CPU."""

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from stagebench.case import Case, Stage, Workload, plain
+from stagebench.measurement.limits import limit_of
 from stagebench.measurement.machine import cpu_name
 from stagebench.measurement.sample import Measurement
 
@@ -18,6 +19,7 @@ def extra_info(
     seconds = [sample.seconds for sample in measurement.rounds]
     outcome = (first.rounds or [first.cold])[-1].outcome
     images = outcome.get("images")
+    limit = limit_of(stage, case, measurement, workload)
     return {
         "stage": stage,
         **plain(case),
@@ -35,9 +37,20 @@ def extra_info(
         "processes": len(measurement.processes),
         "rounds_per_process": [len(process.rounds) for process in measurement.processes],
         "stopped_by": measurement.stopped_by,
+        "limit_seconds": limit,
+        "limit_fraction": limit / median(seconds) if limit and seconds else None,
+        "machine_rates": measurement.rates,
         "loss": outcome.get("loss"),
         "accuracy": outcome.get("accuracy"),
+        "data_wait_fraction": _data_wait_fraction(measurement),
         "file_bytes": outcome.get("file_bytes"),
         "workload": plain(workload),
         "dataset_fingerprint": fingerprint,
     }
+
+
+def _data_wait_fraction(measurement: Measurement) -> float | None:
+    """Return the median over the processes, each of which has watched one epoch."""
+    watched = [process.cold.outcome.get("data_wait_fraction") for process in measurement.processes]
+    known = [fraction for fraction in watched if fraction is not None]
+    return median(known) if known else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import wrap
@@ -15,8 +15,10 @@ from stagebench.analysis.verdict import Verdict, verdict
 from stagebench.case import Case, Stage
 from stagebench.measurement.sample import Failure, Measurement
 
-HEADER = ("", "median", "images/s", "cold", "peak", "x fastest (95%)", "verdict")
-ALIGN = "<>>>><<"
+HEADER = ("", "median", "images/s", "limit", "cold", "peak", "x fastest (95%)", "verdict")
+ALIGN = "<>>>>><<"
+DISPENSABLE = HEADER.index("images/s")
+"""The column that goes where the table is wider than the terminal: it follows from the median."""
 GAP = 1
 OF_ONE_PROCESS = "*"
 
@@ -31,6 +33,8 @@ class Result:
     stage: Stage
     case: Case
     measurement: Measurement
+    limit_seconds: float | None = None
+    """What it would take at best on this machine; None where that is not known."""
 
 
 def summary_lines(results: Sequence[Result], floor: Floor, width: int) -> list[str]:
@@ -52,6 +56,7 @@ def summary_lines(results: Sequence[Result], floor: Floor, width: int) -> list[s
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
         f"{OF_ONE_PROCESS} over rounds of one process: process-to-process variation is not in it.",
+        "limit: share of what this machine could do at best (its cores, memory and disk).",
         "cold: first execution in a fresh process, not a round. peak: resident memory.",
         "2w: torch loads data in two processes; tensorflow sizes its own threads.",
         *(f"UNKNOWN: {reason}." for reason in reasons),
@@ -96,6 +101,11 @@ def duration(seconds: float) -> str:
     raise AssertionError("unreachable")
 
 
+def share(part: float) -> str:
+    """Write a share in percent, with two digits where it is small."""
+    return f"{100 * part:.{0 if part >= 0.0995 else 1}f}%"
+
+
 def _row(
     result: Result, ratios: Mapping[Case, Ratio], judged: Verdict | None, named_by_recipe: bool
 ) -> tuple[str, ...]:
@@ -110,6 +120,7 @@ def _row(
         f"  {name}",
         duration(median),
         f"{images / median:,.0f}" if images else "",
+        share(result.limit_seconds / median) if result.limit_seconds else "",
         duration(cold),
         f"{peak / 2**20:,.0f}M",
         ratio,
@@ -126,16 +137,28 @@ def _ratio(ratio: Ratio) -> str:
 
 def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterable[str]:
     """Lay rows out in columns, or, where they are wider than the terminal, in words."""
-    cells = [HEADER, *(row for row in rows if len(row) == len(HEADER))]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
-    if sum(widths) + GAP * (len(widths) - 1) <= width:
-        for row in (HEADER, *rows):
-            yield (
-                (" " * GAP)
-                .join(f"{cell:{align}{size}}" for cell, align, size in zip(row, ALIGN, widths, strict=False))
-                .rstrip()
-            )
-        return
+    for without in (len(HEADER), DISPENSABLE):
+        lines = list(_columns([_without(row, without) for row in (HEADER, *rows)]))
+        if max(map(len, lines)) <= width:
+            return lines
+    return _words(rows, width)
+
+
+def _without(row: tuple[str, ...], column: int) -> tuple[str, ...]:
+    return row[:column] + row[column + 1 :]
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Lay rows out; one that has a name alone makes no column wider."""
+    full = [row for row in rows if len(row) > 1]
+    widths = [max(len(row[column]) for row in full) for column in range(len(full[0]))]
+    aligns = ALIGN if len(widths) == len(HEADER) else ALIGN[:DISPENSABLE] + ALIGN[DISPENSABLE + 1 :]
+    for row in rows:
+        cells = [f"{cell:{align}{size}}" for cell, align, size in zip(row, aligns, widths, strict=False)]
+        yield (" " * GAP).join(cells).rstrip()
+
+
+def _words(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
     for name, *figures in rows:
         named = zip(HEADER[1:], figures, strict=False)
         words = ", ".join(f"{header} {figure}" for header, figure in named if figure)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
-from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
+from stagebench.pipelines.contract import (
+    Epoch,
+    Evaluation,
+    Facts,
+    Layer,
+    Split,
+    UnavailableError,
+    WatchedEpoch,
+)
 from stagebench.pipelines.pytorch import data, persistence, training
 from stagebench.pipelines.pytorch import model as network
 from stagebench.specification import Weights, initial_weights
@@ -43,7 +52,7 @@ class Pipeline:
         self.initial_weights = initial_weights(workload.classes, workload.seed)
         self.model: nn.Module
         self.optimizer: torch.optim.Adam
-        self._loaders: dict[Split, DataLoader[tuple[Tensor, Tensor]]] = {}
+        self._loaders: dict[Split, Any] = {}
 
     def load_data(self) -> list[Tensor]:
         label_batches = []
@@ -58,12 +67,7 @@ class Pipeline:
             network.set_weights(self.model, self.initial_weights)
 
     def train(self, epochs: int) -> list[Epoch]:
-        return [
-            training.train_epoch(
-                self.case.recipe, self.model, self.optimizer, self._epoch("train"), self.device
-            )
-            for _ in range(epochs)
-        ]
+        return [self._train_epoch(self._epoch("train")) for _ in range(epochs)]
 
     def save_model(self, path: Path) -> None:
         if self.case.recipe == "published":
@@ -89,6 +93,13 @@ class Pipeline:
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else ""
         return Facts(str(torch.__version__), name, torch.get_num_threads())
 
+    def watch_training(self) -> WatchedEpoch:
+        start = perf_counter()
+        batches = data.WatchedBatches(self._epoch("train"))
+        epoch = self._train_epoch(batches)
+        self.synchronize()
+        return WatchedEpoch(epoch, perf_counter() - start, batches.wait_seconds)
+
     def peak_gpu_bytes(self) -> int | None:
         return torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
 
@@ -97,7 +108,7 @@ class Pipeline:
 
     def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         for images, labels in self._epoch(split):
-            yield images.permute(0, 2, 3, 1).numpy(), labels.numpy()
+            yield images.permute(0, 2, 3, 1).cpu().numpy(), labels.cpu().numpy()
 
     def layers(self) -> list[Layer]:
         rows = []
@@ -137,11 +148,13 @@ class Pipeline:
             self.case.recipe, self.model.parameters(), self.workload.learning_rate
         )
 
-    def _epoch(self, split: Split) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _train_epoch(self, batches: training.Batches) -> Epoch:
+        return training.train_epoch(self.case.recipe, self.model, self.optimizer, batches, self.device)
+
+    def _epoch(self, split: Split) -> training.Batches:
         """Return the split's loader, set to its next epoch; made at first use, as part of `cold`."""
         if split not in self._loaders:
             self._loaders[split] = data.loader(split, self.case, self.workload, self.manifest)
         loader = self._loaders[split]
-        assert isinstance(loader.dataset, data.JpegImages)
         loader.dataset.epoch += 1
         return loader

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -15,30 +17,45 @@ BATCH_NORM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # momentum 0.1, eps 1e-5
     # PyTorch's momentum is the share of a running statistic that a step replaces.
     "matched": {"momentum": 1 - NETWORK.batch_norm_decay, "eps": NETWORK.batch_norm_epsilon},
+    "tuned": {"momentum": 1 - NETWORK.batch_norm_decay, "eps": NETWORK.batch_norm_epsilon},
 }
+PADDING: Mapping[str, Any] = {"published": "same", "matched": "same", "tuned": 1}
+"""Equal for a 3x3 kernel, but "same" takes the first convolution 0.37 instead of 0.20 ms (two cores)."""
+RELU: Mapping[str, Mapping[str, Any]] = {"published": {}, "matched": {}, "tuned": {"inplace": True}}
 
 
-def build(recipe: str, classes: int) -> nn.Sequential:
+def build(recipe: str, classes: int, batch_norm: bool = True) -> nn.Sequential:
     """Return the network of the specification, with PyTorch's initial weights.
 
-    It takes images float32 [B, 3, H, W] and returns logits float32 [B, classes].
+    It takes images float32 [B, 3, H, W] and returns logits float32 [B, classes]. Without `batch_norm`, it is
+    the network that takes the weights of `specification.fold_batch_norm`.
     """
     layers: list[nn.Module] = []
     for channels_in, channels_out in pairwise((3, *NETWORK.channels)):
-        layers += [
-            nn.Conv2d(channels_in, channels_out, kernel_size=3, padding="same"),
-            nn.BatchNorm2d(channels_out, **BATCH_NORM[recipe]),
-            nn.ReLU(),
-            nn.MaxPool2d(NETWORK.pool),
-        ]
+        layers.append(nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=PADDING[recipe]))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(channels_out, **BATCH_NORM[recipe]))
+        layers += [nn.ReLU(**RELU[recipe]), nn.MaxPool2d(NETWORK.pool)]
     return nn.Sequential(
         *layers,
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(NETWORK.channels[-1], NETWORK.hidden),
-        nn.ReLU(),
+        nn.ReLU(**RELU[recipe]),
         nn.Linear(NETWORK.hidden, classes),
     )
+
+
+def build_uninitialized(recipe: str, classes: int, batch_norm: bool = True) -> nn.Sequential:
+    """Return the network of `build` without initial weights: 0.4 instead of 1.1 ms. All must be set."""
+    with ExitStack() as stack:
+        for layer in (nn.Conv2d, nn.BatchNorm2d, nn.Linear):
+            stack.enter_context(mock.patch.object(layer, "reset_parameters", _leave_as_it_is))
+        return build(recipe, classes, batch_norm)
+
+
+def _leave_as_it_is(layer: nn.Module) -> None:
+    """Stand in for a layer's `reset_parameters`."""
 
 
 def get_weights(model: nn.Module, classes: int) -> Weights:

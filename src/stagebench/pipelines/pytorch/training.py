@@ -15,6 +15,7 @@ from stagebench.specification import ADAM as SPECIFIED
 ADAM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # betas 0.9 and 0.999, eps 1e-8
     "matched": {"betas": (SPECIFIED.beta_1, SPECIFIED.beta_2), "eps": SPECIFIED.epsilon},
+    "tuned": {"betas": (SPECIFIED.beta_1, SPECIFIED.beta_2), "eps": SPECIFIED.epsilon, "fused": True},
 }
 
 criterion = nn.CrossEntropyLoss()
@@ -33,7 +34,8 @@ def reset_optimizer(optimizer: Adam) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state[parameter] = {
-                "step": torch.tensor(0.0),  # on the CPU, where Adam keeps it unless it is fused or captured
+                # Adam keeps it on the CPU, unless it is fused or captured.
+                "step": torch.tensor(0.0, device=parameter.device if group["fused"] else "cpu"),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }

@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
-from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
+from stagebench.pipelines.contract import (
+    Epoch,
+    Evaluation,
+    Facts,
+    Layer,
+    Split,
+    UnavailableError,
+    WatchedEpoch,
+)
 from stagebench.pipelines.simulated.costs import Cost
 from stagebench.specification import Weights
 
@@ -80,6 +88,11 @@ class Pipeline:
 
     def facts(self) -> Facts:
         return Facts("1.0", "", 1)
+
+    def watch_training(self) -> WatchedEpoch:
+        start = time.perf_counter()
+        (epoch,) = self.train(1)
+        return WatchedEpoch(epoch, time.perf_counter() - start, 0.0)
 
     def peak_gpu_bytes(self) -> int | None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
 import keras
 import numpy as np
@@ -13,7 +14,15 @@ from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
-from stagebench.pipelines.contract import Epoch, Evaluation, Facts, Layer, Split, UnavailableError
+from stagebench.pipelines.contract import (
+    Epoch,
+    Evaluation,
+    Facts,
+    Layer,
+    Split,
+    UnavailableError,
+    WatchedEpoch,
+)
 from stagebench.pipelines.tensorflow import data, persistence, training
 from stagebench.pipelines.tensorflow import model as network
 from stagebench.specification import Weights, initial_weights
@@ -21,6 +30,7 @@ from stagebench.specification import Weights, initial_weights
 KINDS = {
     keras.layers.Conv2D: "conv",
     keras.layers.BatchNormalization: "batch_norm",
+    network.FusedBatchNormalization: "batch_norm",
     keras.layers.ReLU: "relu",
     keras.layers.MaxPooling2D: "max_pool",
     keras.layers.GlobalAveragePooling2D: "global_average_pool",
@@ -89,6 +99,13 @@ class Pipeline:
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or usable or 1
         return Facts(tf.__version__, name, threads)
+
+    def watch_training(self) -> WatchedEpoch:
+        watched = data.WatchedBatches(self._loader("train"))
+        start = perf_counter()
+        (epoch,) = training.train(self.model, watched.batches, epochs=1)
+        self.synchronize()
+        return WatchedEpoch(epoch, perf_counter() - start, watched.wait_seconds)
 
     def peak_gpu_bytes(self) -> int | None:
         if self.case.device != "cuda":

@@ -16,10 +16,12 @@ AUTOTUNE = tf.data.AUTOTUNE
 DECODE: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # the fast DCT, up to 3 grey levels off
     "matched": {"dct_method": "INTEGER_ACCURATE"},
+    "tuned": {"dct_method": "INTEGER_ACCURATE"},
 }
 RESIZE: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # takes two of the pixels under a large one
     "matched": {"antialias": True},
+    "tuned": {"antialias": True},
 }
 
 
@@ -56,3 +58,25 @@ def flip(example: tuple[tf.Tensor, tf.Tensor], draw: tf.Tensor) -> tuple[tf.Tens
     image = tf.cond(draw & 1 > 0, lambda: tf.image.flip_left_right(image), lambda: image)
     image = tf.cond(draw & 2 > 0, lambda: tf.image.flip_up_down(image), lambda: image)
     return image, label
+
+
+class WatchedBatches:
+    """Batches, and for how long the loop over them had to wait; the clock runs in the graph, as loops may."""
+
+    def __init__(self, batches: tf.data.Dataset) -> None:
+        self._waited = tf.Variable(0.0, dtype=tf.float64)
+        # `zip` asks its parts one after the other: the clock, the batch, the clock.
+        clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+        self.batches = (
+            tf.data.Dataset.zip(clock, batches, clock).map(self._add).with_options(batches.options())
+        )
+
+    def _add(
+        self, asked: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor], came: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        self._waited.assign_add(came - asked)
+        return batch
+
+    @property
+    def wait_seconds(self) -> float:
+        return float(self._waited.numpy())

@@ -14,6 +14,7 @@ from stagebench.specification import ADAM as SPECIFIED
 ADAM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # beta_1 0.9, beta_2 0.999, epsilon 1e-7
     "matched": {"beta_1": SPECIFIED.beta_1, "beta_2": SPECIFIED.beta_2, "epsilon": SPECIFIED.epsilon},
+    "tuned": {"beta_1": SPECIFIED.beta_1, "beta_2": SPECIFIED.beta_2, "epsilon": SPECIFIED.epsilon},
 }
 
 

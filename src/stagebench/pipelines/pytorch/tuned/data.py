@@ -1,0 +1,132 @@
+"""Data loading of the recipe `tuned`: whole batches at a time, prepared and kept on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from io import FileIO
+from typing import Any, TypeAlias
+
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+from stagebench.pipelines.contract import Split
+
+Pictures: TypeAlias = "Tensor | list[Tensor]"
+"""Decoded pictures: uint8 [B, height, width, 3], or a list of [height, width, 3] where sizes differ."""
+
+
+class JpegFiles(Dataset[tuple[Tensor, Pictures]]):
+    """One split of the data set, read and decoded a batch at a time by threads."""
+
+    def __init__(self, paths: list[str], threads: int) -> None:
+        self.paths = paths
+        self.threads = threads
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Pictures]:
+        """Return the indices, int64 [B], and their pictures."""
+        shares = [indices[first :: self.threads] for first in range(self.threads)]
+        pictures: list[Any] = [None] * len(indices)
+        for first, share in enumerate(self._pool.map(self._decode, shares)):
+            pictures[first :: self.threads] = map(torch.from_numpy, share)
+        one_size = len({picture.shape for picture in pictures}) == 1
+        return torch.tensor(indices), torch.stack(pictures) if one_size else pictures
+
+    def _decode(self, indices: list[int]) -> list[NDArray[Any]]:
+        pictures = []
+        for index in indices:
+            with FileIO(self.paths[index]) as file:  # opening a buffered one takes 2 us longer
+                # Not strict, as Pillow is not: damage that libjpeg repairs is no error.
+                pictures.append(simplejpeg.decode_jpeg(file.read(), strict=False))
+        return pictures
+
+    @cached_property  # in the process that decodes, which a loader process may be
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads)
+
+
+class Loader:
+    """Batches on the device: images float32 [B, 3, H, W] in channels_last, and class indices int64 [B].
+
+    With a cache, every epoch after the first one takes its images from one tensor and needs no DataLoader.
+    """
+
+    def __init__(
+        self, split: Split, case: Case, workload: Workload, manifest: Manifest, device: torch.device
+    ) -> None:
+        assert isinstance(case.workers, int)
+        self.size, self.device, self.batch_size = workload.input_size, device, case.batch_size
+        self.shuffle = split == "train"
+        self.flip = self.shuffle and case.augment == "on"
+        self.labels = torch.tensor(manifest.labels(split), device=device)
+        self.cache: Tensor | None = None
+        if case.cache == "on":
+            self.cache = torch.empty(len(self.labels), self.size, self.size, 3, device=device)
+        self.cached = False
+        # Drawn here and not by loader processes, so that their number changes no image.
+        self.order = torch.Generator().manual_seed(workload.seed)
+        self.flips = torch.Generator(device).manual_seed(workload.seed)
+        files = JpegFiles(manifest.paths(split), threads=1 if case.workers else torch.get_num_threads())
+        self.files = DataLoader(
+            files,
+            batch_size=case.batch_size,
+            sampler=RandomSampler(files, generator=self.order) if self.shuffle else SequentialSampler(files),
+            num_workers=case.workers,
+            persistent_workers=case.workers > 0,
+            collate_fn=_as_it_is,
+            pin_memory=device.type == "cuda",
+        )
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices, images in self._from_cache() if self.cached else self._from_files():
+            if self.flip:
+                images = self._flipped(images)
+            yield images.permute(0, 3, 1, 2), self.labels[indices]
+
+    def _from_files(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices, pictures in self.files:
+            indices, images = indices.to(self.device, non_blocking=True), self._prepared(pictures)
+            if self.cache is not None:
+                self.cache[indices] = images
+            yield indices, images
+        self.cached = self.cache is not None
+
+    def _from_cache(self) -> Iterator[tuple[Tensor, Tensor]]:
+        assert self.cache is not None
+        count = len(self.labels)
+        order = torch.randperm(count, generator=self.order) if self.shuffle else torch.arange(count)
+        for indices in order.to(self.device).split(self.batch_size):
+            yield indices, self.cache.index_select(0, indices)
+
+    def _prepared(self, pictures: Pictures) -> Tensor:
+        """Return what the model gets: float32 [B, size, size, 3] from 0 to 1."""
+        if isinstance(pictures, list):
+            return torch.cat([self._prepared(picture[None]) for picture in pictures])
+        # The resize is half as fast on channels_last as on contiguous channels.
+        planes = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+        resized = functional.interpolate(
+            planes / 255, (self.size, self.size), mode="bilinear", antialias=True
+        )
+        return resized.permute(0, 2, 3, 1).contiguous()
+
+    def _flipped(self, images: Tensor) -> Tensor:
+        """Flip images [B, H, W, 3] horizontally and vertically, each with probability 0.5."""
+        draws = torch.rand(2, len(images), 1, 1, 1, generator=self.flips, device=self.device)
+        horizontally, vertically = draws < 0.5
+        images = torch.where(horizontally, images.flip(2), images)
+        return torch.where(vertically, images.flip(1), images)
+
+
+def _as_it_is(batch: tuple[Tensor, Pictures]) -> tuple[Tensor, Pictures]:
+    """Collate what `__getitems__` returns, which is a batch already."""
+    return batch
