@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,12 @@ from stagebench.dataset import Manifest
 BATCH_SIZE = 32
 SETTINGS = list(product((0, 2), ("off", "on")))
 """Loading processes (which a framework that sizes its own threads ignores), cache."""
+
+
+@pytest.fixture(params=["matched", "tuned"])
+def open_pipeline(request, open_pipeline):
+    """Open a pipeline by each recipe that promises equal work."""
+    return partial(open_pipeline, recipe=request.param)
 
 
 @pytest.fixture(scope="session")

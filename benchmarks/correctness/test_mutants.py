@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -19,6 +19,7 @@ class Mutant:
     promise: str
     changes: dict[str, str]
     """From `module:attribute` to the expression that replaces it; `original` is what was there."""
+    recipe: str = "matched"
 
     @property
     def framework(self) -> str:
@@ -46,8 +47,14 @@ BATCH_MEANS = {
 }
 
 
-def changed(key: str, value: object) -> str:
-    return f"{{'matched': {{**original['matched'], {key!r}: {value!r}}}}}"
+SHUFFLED_IN_A_WINDOW = "lambda self, n, **k: original(self, 100, **k)"
+FOLDED_WITHOUT_MEAN = (
+    "lambda weights: original({**weights, 'batch_norm1/mean': 0 * weights['batch_norm1/mean']})"
+)
+
+
+def changed(key: str, value: object, recipe: str = "matched") -> str:
+    return f"{{{recipe!r}: {{**original[{recipe!r}], {key!r}: {value!r}}}}}"
 
 
 MUTANTS = [
@@ -76,7 +83,7 @@ MUTANTS = [
         (
             "same_coverage",
             "tensorflow shuffles in a window of 100",
-            {f"{TENSORFLOW}.data:tf.data.Dataset.shuffle": "lambda self, n, **k: original(self, 100, **k)"},
+            {f"{TENSORFLOW}.data:tf.data.Dataset.shuffle": SHUFFLED_IN_A_WINDOW},
         ),
         (
             "same_coverage",
@@ -180,8 +187,86 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+MUTANTS_OF_TUNED = [
+    Mutant(f"tuned {name}", promise, changes, "tuned")
+    for promise, name, changes in (
+        # data
+        (
+            "same_pixels",
+            "torch without antialias",
+            {f"{TORCH}.tuned.data:functional.interpolate": "lambda *a, antialias, **k: original(*a, **k)"},
+        ),
+        (
+            "same_pixels",
+            "torch with the fast DCT",
+            {f"{TORCH}.tuned.data:simplejpeg.decode_jpeg": "lambda *a, **k: original(*a, **k, fastdct=True)"},
+        ),
+        ("same_pixels", "tensorflow without antialias", {f"{TENSORFLOW}.tuned.data:RESIZE": "{'tuned': {}}"}),
+        (
+            "same_coverage",
+            "torch mixes up labels within a batch",
+            {
+                f"{TORCH}.tuned.data:JpegFiles.__getitems__": "lambda self, indices: "
+                "(torch.tensor(indices[::-1]), original(self, indices)[1])"
+            },
+        ),
+        (
+            "same_coverage_from_the_cache",
+            "torch loses the last batch of a cached epoch",
+            {f"{TORCH}.tuned.data:Loader._from_cache": "lambda self: list(original(self))[:-1]"},
+        ),
+        (
+            "same_coverage_from_the_cache",
+            "tensorflow shuffles in a window of 100",
+            {f"{TENSORFLOW}.tuned.data:tf.data.Dataset.shuffle": SHUFFLED_IN_A_WINDOW},
+        ),
+        (
+            "same_flips",
+            "torch flips with probability 0.4",
+            {f"{TORCH}.tuned.data:torch.rand": "lambda *a, **k: original(*a, **k) + 0.1"},
+        ),
+        (
+            "same_flips",
+            "tensorflow flips both axes together",
+            {f"{TENSORFLOW}.tuned.data:tf.unstack": "lambda draws: (original(draws)[0],) * 2"},
+        ),
+        # arithmetic
+        (
+            "running_variance_differs_as_stated",
+            "tensorflow keeps the unbiased variance",
+            {f"{TENSORFLOW}.model:biased": "lambda variance, count: variance"},
+        ),
+        (
+            "adam_is_as_documented",
+            "torch fused Adam beta 2 of 0.99",
+            {f"{TORCH}.training:ADAM": changed("betas", (0.9, 0.99), "tuned")},
+        ),
+        # reports
+        (
+            "reports_are_true",
+            "torch folds BatchNorm without its mean",
+            {f"{TORCH}.tuned:fold_batch_norm": FOLDED_WITHOUT_MEAN},
+        ),
+        (
+            "reports_are_true",
+            "tensorflow folds BatchNorm without its mean",
+            {f"{TENSORFLOW}.tuned:fold_batch_norm": FOLDED_WITHOUT_MEAN},
+        ),
+        (
+            "training_reports_are_true",
+            "torch reports the mean of batch means",
+            {
+                f"{TORCH}.tuned.training:Totals.add": "lambda self, loss, logits, labels: "
+                "original(self, loss * 32 / len(labels), logits, labels)"
+            },
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("mutant", [*MUTANTS, *MUTANTS_OF_TUNED], ids=lambda mutant: mutant.name)
 def test_the_gate_catches(pair, mutant, tmp_path):
+    pair = replace(pair, recipe=mutant.recipe)
     worker = pair.workers[mutant.framework]
     for target, replacement in mutant.changes.items():
         worker.request("patch", target=target, replacement=replacement)

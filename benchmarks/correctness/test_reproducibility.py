@@ -40,10 +40,11 @@ def test_another_seed_gives_another_run(open_pipeline):
         assert not np.array_equal(values, second[what]), f"{what} are the same"
 
 
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
 @pytest.mark.parametrize("cache", ["off", "on"])
-def test_the_number_of_workers_changes_nothing(open_pipeline, cache):
-    alone = run(open_pipeline(augment="on", cache=cache, workers=0))
-    helped = run(open_pipeline(augment="on", cache=cache, workers=2))
+def test_the_number_of_workers_changes_nothing(open_pipeline, cache, recipe):
+    alone = run(open_pipeline(augment="on", cache=cache, workers=0, recipe=recipe))
+    helped = run(open_pipeline(augment="on", cache=cache, workers=2, recipe=recipe))
 
     for what, values in alone.items():
         assert np.array_equal(values, helped[what]), f"{what} differ"

@@ -12,6 +12,7 @@ from stagebench.case import STAGES
 CONTRACT = """
 stage framework framework_version environment device device_name batch_size workers cache augment recipe
 images images_per_second cold_seconds peak_rss_bytes processes threads loss accuracy dataset_fingerprint
+limit_seconds limit_fraction data_wait_fraction
 """
 
 

@@ -36,14 +36,15 @@ class FusedBatchNormalization(layers.BatchNormalization):
             inputs, scale, offset, *running, epsilon=self.epsilon, is_training=training
         )
         if training:
-            # The kernel returns the unbiased variance; Keras keeps the biased one.
-            count = tf.cast(tf.size(inputs) / tf.size(mean), tf.float32)
-            for kept, new in (
-                (self.moving_mean, mean),
-                (self.moving_variance, variance * (count - 1) / count),
-            ):
+            variance = biased(variance, tf.size(inputs) // tf.size(mean))
+            for kept, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 kept.assign(kept * self.momentum + new * (1 - self.momentum))
         return outputs
+
+
+def biased(variance: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Return what Keras keeps, of the unbiased variance over `count` values that the fused kernel returns."""
+    return variance * tf.cast((count - 1) / count, tf.float32)
 
 
 NORMALIZATION = {

@@ -1,6 +1,6 @@
 """The recipe `tuned` in PyTorch: equal work, by the fastest practice of PyTorch and its ecosystem.
 
-See the tables of what was tried in `data.py` and `training.py`.
+`data.py` and `training.py` have tables of what was tried.
 """
 
 from __future__ import annotations

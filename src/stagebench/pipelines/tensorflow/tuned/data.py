@@ -1,4 +1,17 @@
-"""Data loading of the recipe `tuned`: paths are shuffled instead of images, and batches flipped at once."""
+"""Data loading of the recipe `tuned`: paths are shuffled instead of images, and batches flipped at once.
+
+What was tried, in microseconds an image (JPEGs of 64x64 to 32x32, batches of 32, two cores of an AMD EPYC):
+
+| step | tried, what is used last |
+|---|---|
+| read, decode | 2 images in flight 42, AUTOTUNE 42, 16 in flight 31, 32 in flight 28 |
+| with resize | `tf.image.resize` 115, matrices for a batch 40, for an image 37, if it has that size 42 |
+| cached | `cache`, then flips 44, one tensor and `gather` 5 without flips |
+| flips | slices 75, `tf.where` 32, `reverse_sequence` 19, `dynamic_partition` 6, the old `where` 7 |
+
+With tf.data's own tuning, the end of an epoch waits for the thread that tunes. On a GPU nothing has been
+measured yet.
+"""
 
 from __future__ import annotations
 

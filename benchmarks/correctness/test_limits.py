@@ -1,0 +1,101 @@
+"""What a machine could do at best, and what a stage takes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stagebench.case import STAGES, Case, Workload
+from stagebench.measurement.limits import least_work, limit_of
+from stagebench.measurement.process import WorkerProcess
+from stagebench.measurement.rates import RESOURCES
+from stagebench.measurement.sample import Measurement, ProcessRecord, Sample
+from stagebench.pipelines.contract import Facts
+from stagebench.specification import NETWORK
+
+CASE = Case("torch", "cpu", 32, 0, "on", "on", "matched", "torch")
+WORKLOAD = Workload(classes=100)
+OUTCOME = {"images": 1000, "file_bytes": 5_000_000}
+RATES = {"operations": 1e11, "copied_bytes": 1e10, "jpegs": 1e4, "written_bytes": 1e9, "read_bytes": 2e9}
+
+
+def measurement(rates):
+    sample = Sample(1.0, 1.0, 0, 0, OUTCOME)
+    return Measurement([ProcessRecord(Facts("1.0", "", 2), sample, [sample], 1, None)], rates=rates)
+
+
+def test_operations_of_the_network_are_those_of_its_layers():
+    # height and width, channels in and out of each convolution, then the dense layers
+    convolutions = ((32, 3, 32), (16, 32, 64), (8, 64, 128), (4, 128, 128))
+    multiply_adds = [size**2 * 9 * wide * out for size, wide, out in convolutions] + [128 * 128, 128 * 100]
+
+    assert NETWORK.forward_operations(100, 32) == 2 * sum(multiply_adds) == 25_420_800
+    # backward: the gradients of kernels and of inputs, but not that of the image
+    assert NETWORK.training_operations(100, 32) == 2 * (3 * sum(multiply_adds) - multiply_adds[0])
+
+
+@pytest.mark.parametrize(
+    ("stage", "cache", "seconds"),
+    [
+        ("data_loading", "off", 1000 / 1e4),
+        ("data_loading", "on", 1000 * 2 * 32 * 32 * 3 * 4 / 1e10),
+        ("model_building", "on", 4 * (271_652 + 2 * 270_948) / 1e10),
+        ("training", "off", 1000 / 1e4 + 1000 * 74_492_928 / 1e11),
+        ("training", "on", 1000 * 74_492_928 / 1e11),
+        ("model_saving", "on", 5e6 / 1e9),
+        ("model_loading", "on", 5e6 / 2e9),
+        ("evaluation", "off", 1000 / 1e4 + 1000 * 25_420_800 / 1e11),
+        ("evaluation", "on", 1000 * 25_420_800 / 1e11),
+    ],
+)
+def test_a_stages_limit_is_its_least_work_at_the_machines_rates(stage, cache, seconds):
+    limit = limit_of(stage, replace(CASE, cache=cache), measurement(RATES), WORKLOAD)
+
+    assert limit == pytest.approx(seconds, rel=1e-9)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_on_a_gpu_only_files_have_a_limit(stage):
+    work = least_work(stage, replace(CASE, device="cuda"), WORKLOAD, OUTCOME)
+
+    assert (work is not None) == (stage in ("model_saving", "model_loading"))
+
+
+def test_where_no_rate_was_measured_there_is_no_limit():
+    assert limit_of("training", CASE, measurement({}), WORKLOAD) is None
+
+
+def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
+    with WorkerProcess("limits", tmp_path) as process:
+        rates = process.request(
+            "rates",
+            resources=list(RESOURCES),
+            files=small_dataset.paths("train")[:8],
+            folder=str(tmp_path),
+            file_bytes=100_000,
+            threads=1,
+        )
+
+    assert rates.keys() == RESOURCES.keys()
+    assert all(np.isfinite(rate) and rate > 0 for rate in rates.values()), rates
+    # More than an abacus, less than a data centre: each is a rate, and not its inverse.
+    assert 1e8 < rates["operations"] < 1e15
+    assert 1e8 < rates["copied_bytes"] < 1e13
+    assert 1e2 < rates["jpegs"] < 1e7
+
+
+def test_a_file_that_cannot_be_decoded_leaves_no_process_waiting(tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with WorkerProcess("limits", tmp_path) as process:
+        process.send(
+            "rates",
+            resources=["jpegs"],
+            files=[str(tmp_path / "broken.jpg")],
+            folder=str(tmp_path),
+            file_bytes=1,
+            threads=1,
+        )
+        with pytest.raises(Exception, match="the pipeline raised an error"):
+            process.receive(timeout=60, doing="measuring")

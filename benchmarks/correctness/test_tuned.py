@@ -1,0 +1,81 @@
+"""The recipe `tuned` computes what `matched` does, in either framework."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gate
+from pair import Pair
+from stagebench.case import RECIPES
+from stagebench.specification import NETWORK, fold_batch_norm
+
+
+@pytest.fixture
+def recipes(framework, process_of, small_dataset):
+    """The framework by each of the two recipes; both use one worker process."""
+    return [Pair({framework: process_of(framework)}, small_dataset, name) for name in ("matched", "tuned")]
+
+
+def test_pixels_are_those_of_matched(recipes):
+    first, second = (gate.epoch(pair.pipelines()[0], "test")[0] for pair in recipes)
+
+    gate.close("pixels of matched and tuned", first, second, 1e-6)
+
+
+def test_a_training_step_is_that_of_matched(recipes):
+    """In float32: there alone TensorFlow's BatchNorm is the fused one."""
+    weights, batches = gate.random_weights("float32"), gate.random_batches("float32", 1)
+    (losses, after), (other_losses, other_after) = (
+        pair.inspectors("float32")[0].train(weights, batches, "sgd", 0.01) for pair in recipes
+    )
+
+    gate.close("loss", losses[0], other_losses[0], 1e-5)
+    for name, value in after.items():
+        gate.close(name, value, other_after[name], 1e-5)
+
+
+def test_folded_weights_are_the_networks_without_batch_norm():
+    weights = gate.random_weights("float32")
+    folded = fold_batch_norm(weights)
+
+    assert list(folded) == [name for name in weights if not name.startswith("batch_norm")]
+    # What the first block computes of one pixel in the middle, before its ReLU.
+    patch = np.random.default_rng(0).random((3, 3, 3))
+    plain = np.tensordot(patch, weights["conv1/kernel"], 3) + weights["conv1/bias"]
+    scale, offset, mean, variance = (
+        weights[f"batch_norm1/{name}"] for name in ("scale", "offset", "mean", "variance")
+    )
+    expected = (plain - mean) / np.sqrt(variance + NETWORK.batch_norm_epsilon) * scale + offset
+    gate.close(
+        "folded", np.tensordot(patch, folded["conv1/kernel"], 3) + folded["conv1/bias"], expected, 1e-5
+    )
+
+
+SLEEP = 0.05
+SLEEPY = {
+    # Each batch comes late, after everything that a pipeline does in advance.
+    "torch": "lambda self, split: ((__import__('time').sleep(0.05), b)[1] for b in original(self, split))",
+    "tensorflow": "lambda self, split: original(self, split).map(lambda images, labels: (tf.ensure_shape("
+    "tf.numpy_function(lambda i: (__import__('time').sleep(0.05), i)[1], [images], tf.float32), "
+    "(None, 32, 32, 3)), labels))",
+}
+METHOD = {"torch": "_epoch", "tensorflow": "_loader"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, recipe):
+    module = {"torch": "pytorch"}.get(framework, framework) + (".tuned" if recipe == "tuned" else "")
+    target = f"stagebench.pipelines.{module}:Pipeline.{METHOD[framework]}"
+    pipeline = open_pipeline(recipe=recipe)
+    pipeline.build_model()
+    worker = process_of(framework)
+    worker.request("patch", target=target, replacement=SLEEPY[framework])
+    try:
+        watched = pipeline.watch_training()
+    finally:
+        worker.request("unpatch")
+
+    batches = -(-230 // 32)
+    assert watched["epoch"]["images"] == 230
+    assert batches * SLEEP <= watched["data_wait_seconds"] <= watched["seconds"], watched
