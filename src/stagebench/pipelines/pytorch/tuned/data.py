@@ -6,11 +6,12 @@ What was tried, in microseconds an image (JPEGs of 64x64 to 32x32, batches of 32
 |---|---|
 | read | `Path.read_bytes` 11.1, `open` 8.0, `FileIO` 6.5 |
 | decode, one thread | torchvision 32.0, torchcodec 30.9 (given a list 29.2), simplejpeg 27.7 |
-| decode, two threads | torchcodec 17.2, simplejpeg 15.5 |
-| read and decode | in the loop 31.1, a task for each image 32.6, a share of the batch for each thread 19.1 |
+| decode, two threads, nothing else running | torchcodec 17.2, simplejpeg 15.5 |
 | resize | on channels_last 13.8, as products with its matrices 10.7 (but longer to read), on planes 12.8 |
+| epoch without cache | two threads share a batch 73, decode batches in advance 66, no threads 58 |
 | cached batch with flips | the flipped ones by index 4.0, each orientation alone 4.5, `torch.where` 3.7 |
 
+Threads do not pay while PyTorch's own spin on the other core between two operations.
 torchcodec, the successor of torchvision's decoders, turns pictures as their orientation tags say, which no
 other pipeline here does. On a GPU nothing has been measured yet.
 """
@@ -18,11 +19,10 @@ other pipeline here does. On a GPU nothing has been measured yet.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from io import FileIO
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
@@ -39,35 +39,26 @@ Pictures: TypeAlias = "Tensor | list[Tensor]"
 
 
 class JpegFiles(Dataset[tuple[Tensor, Pictures]]):
-    """One split of the data set, read and decoded a batch at a time by threads."""
+    """One split of the data set, read and decoded a batch at a time."""
 
-    def __init__(self, paths: list[str], threads: int) -> None:
+    def __init__(self, paths: list[str]) -> None:
         self.paths = paths
-        self.threads = threads
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Pictures]:
         """Return the indices, int64 [B], and their pictures."""
-        shares = [indices[first :: self.threads] for first in range(self.threads)]
-        pictures: list[Any] = [None] * len(indices)
-        for first, share in enumerate(self._pool.map(self._decode, shares)):
-            pictures[first :: self.threads] = map(torch.from_numpy, share)
-        one_size = len({picture.shape for picture in pictures}) == 1
-        return torch.tensor(indices), torch.stack(pictures) if one_size else pictures
+        pictures = [self._decode(self.paths[index]) for index in indices]
+        if len({picture.shape for picture in pictures}) == 1:
+            return torch.tensor(indices), torch.from_numpy(np.stack(pictures))
+        return torch.tensor(indices), [torch.from_numpy(picture) for picture in pictures]
 
-    def _decode(self, indices: list[int]) -> list[NDArray[Any]]:
-        pictures = []
-        for index in indices:
-            with FileIO(self.paths[index]) as file:  # opening a buffered one takes 2 us longer
-                # Not strict, as Pillow is not: damage that libjpeg repairs is no error.
-                pictures.append(simplejpeg.decode_jpeg(file.read(), strict=False))
-        return pictures
-
-    @cached_property  # in the process that decodes, which a loader process may be
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.threads)
+    def _decode(self, path: str) -> NDArray[np.uint8]:
+        with FileIO(path) as file:  # a buffered one takes 2 us longer
+            # Not strict, as Pillow is not: damage that libjpeg repairs is no error.
+            picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(file.read(), strict=False)
+            return picture
 
 
 class Loader:
@@ -91,7 +82,7 @@ class Loader:
         # Drawn here and not by loader processes, so that their number changes no image.
         self.order = torch.Generator().manual_seed(workload.seed)
         self.flips = torch.Generator(device).manual_seed(workload.seed)
-        files = JpegFiles(manifest.paths(split), threads=1 if case.workers else torch.get_num_threads())
+        files = JpegFiles(manifest.paths(split))
         self.files = DataLoader(
             files,
             batch_size=case.batch_size,
