@@ -12,7 +12,7 @@ from stagebench.measurement.sample import Measurement, ProcessRecord, Sample
 from stagebench.measurement.schedule import Step
 from stagebench.pipelines.contract import Facts
 from stagebench.reporting.progress import Progress, live_line
-from stagebench.reporting.terminal import Result, judge, summary_lines
+from stagebench.reporting.terminal import Result, judge, late_leads, summary_lines
 
 TORCH = Case("torch", "cpu", 32, 20, "on", "on", "matched", "torch")
 TENSORFLOW = replace(TORCH, framework="tensorflow", environment="tensorflow", workers="auto")
@@ -66,6 +66,38 @@ def test_the_summary_fits_every_terminal_and_leaves_no_figure_out(width, results
         seconds = shown.measurement.processes[0].median_seconds
         assert f"{seconds:.2f}"[:3] in text
     assert "1,234M" in text
+
+
+def test_a_lead_that_the_first_execution_loses_is_called_late():
+    steady = result(TENSORFLOW, [1.0])
+    process = replace(steady.measurement.processes[0], cold=sample(4.5))
+    late = replace(steady, measurement=Measurement([process]))
+    rival = result(TORCH, [1.4])  # 2.8 s, then 1.4 s each time: 2.8, 4.2, 5.6, 7.0, 8.4, 9.8
+    # 4.5 s, then 1 s:                                         4.5, 5.5, 6.5, 7.5, 8.5, 9.5
+
+    assert list(late_leads([rival, late])) == [
+        "training: tensorflow matched, in total, is faster than torch matched, 20w only from execution 6 on: "
+        "its first takes 1.70 s longer."
+    ]
+    assert list(late_leads(SLOWER)) == []
+
+
+def test_the_share_of_the_machines_limit_stands_beside_the_time():
+    lines = summary_lines([replace(result(TORCH, [1.0]), limit_seconds=0.47)], floor, 100)
+
+    (header,) = [line for line in lines if "median" in line]
+    assert "limit" in header
+    assert " 47% " in lines[lines.index("training") + 1]
+
+
+def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
+    results = [replace(shown, limit_seconds=0.3) for shown in SLOWER]
+    wide = max(map(len, summary_lines(results, floor, 200)[:6]))
+    lines = summary_lines(results, floor, wide - 1)
+
+    (header,) = [line for line in lines if "median" in line]
+    assert "images/s" not in header
+    assert "limit" in header
 
 
 @pytest.mark.parametrize(("group", "words"), [(SLOWER, ["SLOWER", "FASTER"]), (SAME, ["SAME", "SAME"])])

@@ -29,6 +29,8 @@ Rates = dict[str, float]
 JPEGS = 256
 """How many files of the data set are decoded."""
 FLOAT_BYTES = 4
+TIMEOUT = 60.0
+"""Seconds after which a limit is given up."""
 
 
 def least_work(stage: Stage, case: Case, workload: Workload, outcome: Mapping[str, Any]) -> Amounts | None:
@@ -88,7 +90,7 @@ class Limits:
         except WorkerError as error:
             self._warn(error)
 
-    def measure(self, outcomes: Mapping[Case, Mapping[str, Any]], timeout: float | None) -> None:
+    def measure(self, outcomes: Mapping[Case, Mapping[str, Any]]) -> None:
         """Measure the rates of whatever the stage takes in these cases; keep the best of all moments."""
         works = [least_work(self._stage, case, self._workload, outcome) for case, outcome in outcomes.items()]
         resources = sorted({resource for work in works for resource in work or ()})
@@ -103,7 +105,7 @@ class Limits:
             threads=self._threads or usable_threads(),
         )
         try:
-            rates = self._worker.receive(timeout, "measuring")
+            rates = self._worker.receive(TIMEOUT, "measuring", option="")
         except WorkerError as error:
             self._warn(error)
         else:

@@ -15,7 +15,7 @@ import psutil
 
 from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES
 
-LIBRARIES = ("numpy", "pillow", "execnet", "pytest", "pytest-benchmark", "stagebench")
+LIBRARIES = ("numpy", "pillow", "simplejpeg", "execnet", "pytest", "pytest-benchmark", "stagebench")
 
 
 def machine_info() -> dict[str, Any]:

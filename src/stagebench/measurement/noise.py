@@ -80,6 +80,7 @@ class NoiseStore:
             "stage": stage,
             "device": case.device,
             "framework": case.framework,
+            "recipe": case.recipe,
             "workload": {
                 **plain(self._conditions.workload),
                 "data set": self._conditions.manifest.fingerprint,

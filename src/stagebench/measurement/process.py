@@ -89,8 +89,10 @@ class WorkerProcess:
         with contextlib.suppress(OSError):  # a dead process: `receive` says how it died
             self._channel.send((method, encode(arguments)))
 
-    def receive(self, timeout: float | None = None, doing: str = "") -> Any:
+    def receive(self, timeout: float | None = None, doing: str = "", option: str = "--stage-timeout=") -> Any:
         """Return what the method returned; `doing` says what it is, should it take too long.
+
+        The `option` is where the timeout comes from.
 
         Raises:
             WorkerError: the process died, its pipeline raised, or no answer came within `timeout` seconds.
@@ -100,7 +102,7 @@ class WorkerProcess:
         try:
             status, value = self._channel.receive(timeout)
         except self._channel.TimeoutError:
-            raise WorkerError(self._hang(timeout, doing)) from None
+            raise WorkerError(self._hang(f"{option}{timeout:g} s", doing)) from None
         except self._channel.RemoteError as error:
             raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
         except EOFError:
@@ -135,14 +137,14 @@ class WorkerProcess:
                     process.kill()
         self._group.terminate(timeout=5)
 
-    def _hang(self, timeout: float | None, doing: str) -> str:
+    def _hang(self, limit: str, doing: str) -> str:
         """Say where the process is, and end it."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process.send_signal(signal.SIGUSR1)
             time.sleep(0.5)  # for the process to write its traceback, if it still can
         self.close()
         return (
-            f"{self.name} ({doing}) took longer than --stage-timeout={timeout:g} s; "
+            f"{self.name} ({doing}) took longer than {limit}; "
             f"its worker process was ended; {self._last_lines()}"
         )
 

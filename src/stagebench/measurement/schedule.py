@@ -156,7 +156,7 @@ def _measure_in_fresh_processes(
 
     def measure_limits() -> None:
         outcomes = {run.case: run.cold.outcome for run in runs if not run.failure}
-        limits.measure(outcomes, schedule.stage_timeout)
+        limits.measure(outcomes)
 
     with tempfile.TemporaryDirectory(prefix="stagebench-") as folder, ExitStack() as stack:
         runs = [

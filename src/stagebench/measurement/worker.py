@@ -87,7 +87,9 @@ class Worker:
         from stagebench.measurement.rates import Ground, measure_rates  # other environments lack its imports
 
         _pin_threads(threads)
-        return measure_rates(resources, Ground(files, Path(folder), file_bytes, threads))
+        rates = measure_rates(resources, Ground(files, Path(folder), file_bytes, threads))
+        _come_to_rest()
+        return rates
 
     def call(self, target: Literal["pipeline", "inspector"], method: str, arguments: list[Any]) -> Any:
         """Call a method of the pipeline or of the inspector."""

@@ -43,7 +43,8 @@ class WatchedEpoch:
     seconds: float
     """Wall-clock time, device synchronised at the end."""
     data_wait_seconds: float
-    """From each request for the next batch until it came, the one that ended the epoch included."""
+    """From each request for the next batch until it came. TensorFlow cannot see the last request, which finds
+    the epoch at its end."""
 
 
 @dataclass(frozen=True)

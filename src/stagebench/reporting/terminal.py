@@ -11,7 +11,7 @@ import numpy as np
 
 from stagebench.analysis.ranking import fastest, ratios_to_fastest
 from stagebench.analysis.ratio import Ratio, digits
-from stagebench.analysis.verdict import Verdict, verdict
+from stagebench.analysis.verdict import SMALLEST_DIFFERENCE, Verdict, verdict
 from stagebench.case import Case, Stage
 from stagebench.measurement.sample import Failure, Measurement
 
@@ -53,6 +53,8 @@ def summary_lines(results: Sequence[Result], floor: Floor, width: int) -> list[s
             ratios = ratios_to_fastest({result.case: result.measurement for result in group})
             rows += [(stage,), *(_row(result, ratios, judged[result.case], not recipe) for result in group)]
         lines += ["", *wrap(settings + recipe, width), *_table(rows, width)]
+        late = [sentence for group in groups.values() for sentence in late_leads(group)]
+        lines += [line for sentence in late for line in wrap(sentence, width)]
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
         f"{OF_ONE_PROCESS} over rounds of one process: process-to-process variation is not in it.",
@@ -83,6 +85,20 @@ def judge(group: Sequence[Result], floor: Floor) -> dict[Case, Verdict | None]:
     return {**dict.fromkeys(measurements, of_fastest.get(frozenset(words))), **judged}
 
 
+def late_leads(group: Sequence[Result]) -> Iterator[str]:
+    """Say of which rivals the fastest, in steady rounds, is behind at first, and for how long."""
+    of_case = {result.case: result.measurement for result in group}
+    first = fastest(of_case)
+    for case, measurement in of_case.items():
+        ahead = _cold(of_case[first]) - _cold(measurement)
+        gained = _median(measurement) - _median(of_case[first])
+        if gained > SMALLEST_DIFFERENCE * _median(of_case[first]) and ahead >= gained:
+            yield (
+                f"{group[0].stage}: {first.rival}, in total, is faster than {case.rival} only from execution "
+                f"{int(ahead / gained) + 2} on: its first takes {duration(ahead)} longer."
+            )
+
+
 def brief(case: Case, result: Measurement | Failure) -> str:
     """Say in a few words how a case of a finished group went."""
     if isinstance(result, Failure):
@@ -102,16 +118,15 @@ def duration(seconds: float) -> str:
 
 
 def share(part: float) -> str:
-    """Write a share in percent, with two digits where it is small."""
-    return f"{100 * part:.{0 if part >= 0.0995 else 1}f}%"
+    """Write a share in percent, with one digit at least that is not 0."""
+    return f"{100 * part:#.0f}%".replace(".", "") if part >= 0.0995 else f"{100 * part:.2g}%"
 
 
 def _row(
     result: Result, ratios: Mapping[Case, Ratio], judged: Verdict | None, named_by_recipe: bool
 ) -> tuple[str, ...]:
     measurement = result.measurement
-    median = float(np.median([sample.seconds for sample in measurement.rounds]))
-    cold = float(np.median([process.cold.seconds for process in measurement.processes]))
+    median, cold = _median(measurement), _cold(measurement)
     images = measurement.rounds[-1].outcome.get("images")
     peak = max(process.peak_rss_bytes for process in measurement.processes)
     ratio = _ratio(ratios[result.case]) if result.case in ratios else "1" if ratios else ""
@@ -126,6 +141,14 @@ def _row(
         ratio,
         judged.word if judged else "",
     )
+
+
+def _median(measurement: Measurement) -> float:
+    return float(np.median([sample.seconds for sample in measurement.rounds]))
+
+
+def _cold(measurement: Measurement) -> float:
+    return float(np.median([process.cold.seconds for process in measurement.processes]))
 
 
 def _ratio(ratio: Ratio) -> str:

@@ -23,8 +23,8 @@ from stagebench.pipelines.contract import (
     UnavailableError,
     WatchedEpoch,
 )
-from stagebench.pipelines.pytorch import data, persistence, training
 from stagebench.pipelines.pytorch import model as network
+from stagebench.pipelines.pytorch import persistence, training
 from stagebench.specification import Weights, initial_weights
 
 KINDS: dict[type[nn.Module], str] = {
@@ -95,7 +95,7 @@ class Pipeline:
 
     def watch_training(self) -> WatchedEpoch:
         start = perf_counter()
-        batches = data.WatchedBatches(self._epoch("train"))
+        batches = training.WatchedBatches(self._epoch("train"))
         epoch = self._train_epoch(batches)
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, batches.wait_seconds)
@@ -153,6 +153,9 @@ class Pipeline:
 
     def _epoch(self, split: Split) -> training.Batches:
         """Return the split's loader, set to its next epoch; made at first use, as part of `cold`."""
+        # Here, because it imports torchvision: 160 MB of memory, for which `tuned` has no use.
+        from stagebench.pipelines.pytorch import data
+
         if split not in self._loaders:
             self._loaders[split] = data.loader(split, self.case, self.workload, self.manifest)
         loader = self._loaders[split]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter
+from collections.abc import Callable
 
 import torch
 from PIL import Image
@@ -122,19 +121,3 @@ def loader(
         num_workers=case.workers,
         generator=torch.Generator().manual_seed(workload.seed),
     )
-
-
-class WatchedBatches:
-    """Batches, and for how long the loop over them had to wait."""
-
-    def __init__(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        self.batches = batches
-        self.wait_seconds = 0.0
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        asked = perf_counter()
-        for batch in self.batches:
-            self.wait_seconds += perf_counter() - asked
-            yield batch
-            asked = perf_counter()
-        self.wait_seconds += perf_counter() - asked

@@ -19,7 +19,8 @@ class Inspector:
     def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
         self.recipe, self.classes = recipe, classes
         self.dtype: torch.dtype = getattr(torch, precision)
-        self.model = network.build(recipe, classes).to(self.dtype)
+        self.format = network.MEMORY_FORMAT[recipe]
+        self.model = network.build(recipe, classes).to(dtype=self.dtype, memory_format=self.format)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
         self._set(weights)
@@ -74,4 +75,6 @@ class Inspector:
         network.set_weights(self.model, weights)
 
     def _images(self, images: Array) -> Tensor:
-        return torch.from_numpy(images).permute(0, 3, 1, 2).to(self.dtype)
+        return (
+            torch.from_numpy(images).permute(0, 3, 1, 2).to(self.dtype).contiguous(memory_format=self.format)
+        )

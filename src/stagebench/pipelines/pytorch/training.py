@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -92,3 +93,19 @@ def batch_weight(recipe: str, labels: Tensor) -> int:
 def total_weight(recipe: str, images: int, steps: int) -> int:
     """What the weighted losses are divided by."""
     return steps if recipe == "published" else images
+
+
+class WatchedBatches:
+    """Batches, and for how long the loop over them had to wait."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+        self.wait_seconds = 0.0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        asked = perf_counter()
+        for batch in self.batches:
+            self.wait_seconds += perf_counter() - asked
+            yield batch
+            asked = perf_counter()
+        self.wait_seconds += perf_counter() - asked

@@ -51,6 +51,8 @@ class Pipeline:
                 )
             for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, its rivals' too
                 tf.config.experimental.set_memory_growth(gpu, True)
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
         # Not in `build_model`: it empties TensorFlow's kernel cache, which costs a build 14%.
         keras.utils.set_random_seed(workload.seed)
         self.case, self.workload, self.manifest = case, workload, manifest

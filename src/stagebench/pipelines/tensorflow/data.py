@@ -64,7 +64,8 @@ class WatchedBatches:
     """Batches, and for how long the loop over them had to wait; the clock runs in the graph, as loops may."""
 
     def __init__(self, batches: tf.data.Dataset) -> None:
-        self._waited = tf.Variable(0.0, dtype=tf.float64)
+        with tf.device("/CPU:0"):
+            self._waited = tf.Variable(0.0, dtype=tf.float64)
         # `zip` asks its parts one after the other: the clock, the batch, the clock.
         clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
         self.batches = (

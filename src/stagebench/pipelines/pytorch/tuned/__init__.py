@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import torch
-
-from stagebench.case import Case, Workload
-from stagebench.dataset import Manifest
 from stagebench.pipelines import pytorch
 from stagebench.pipelines.contract import Epoch, Evaluation, Split
 from stagebench.pipelines.memory import retain_freed_memory
@@ -21,14 +17,10 @@ from stagebench.specification import fold_batch_norm
 class Pipeline(pytorch.Pipeline):
     """See `contract.Pipeline`; what is not here is as in the recipe `matched`."""
 
-    def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        retain_freed_memory()
-        super().__init__(case, workload, manifest)
-
     def evaluate(self) -> Evaluation:
         """Evaluate with BatchNorm folded into the convolutions, which spares a pass over every image."""
         folded = network.build_uninitialized(self.case.recipe, self.workload.classes, batch_norm=False)
-        folded = folded.to(self.device, memory_format=torch.channels_last)
+        folded = folded.to(self.device, memory_format=network.MEMORY_FORMAT[self.case.recipe])
         network.set_weights(folded, fold_batch_norm(self.weights()))
         return training.evaluate(folded, self._epoch("test"), self.device)
 
@@ -37,13 +29,14 @@ class Pipeline(pytorch.Pipeline):
 
     def _make_model(self) -> None:
         model = network.build_uninitialized(self.case.recipe, self.workload.classes)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device, memory_format=network.MEMORY_FORMAT[self.case.recipe])
         self.optimizer = build_optimizer(
             self.case.recipe, self.model.parameters(), self.workload.learning_rate
         )
 
     def _epoch(self, split: Split) -> Batches:
         if split not in self._loaders:
+            retain_freed_memory()  # from where on each batch takes what the one before has freed
             self._loaders[split] = data.Loader(split, self.case, self.workload, self.manifest, self.device)
         loader: data.Loader = self._loaders[split]
         return loader

@@ -11,16 +11,17 @@ What was tried, in microseconds an image (JPEGs of 64x64 to 32x32, batches of 32
 | epoch without cache | two threads share a batch 73, decode batches in advance 66, no threads 58 |
 | cached batch with flips | the flipped ones by index 4.0, each orientation alone 4.5, `torch.where` 3.7 |
 
-Threads do not pay while PyTorch's own spin on the other core between two operations.
+Threads do not pay on two cores, where PyTorch's own spin between two operations. On many cores, loader
+processes (`--workers`) do.
 torchcodec, the successor of torchvision's decoders, turns pictures as their orientation tags say, which no
 other pipeline here does. On a GPU nothing has been measured yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import FileIO
-from typing import TypeAlias
+from math import prod
 
 import numpy as np
 import simplejpeg
@@ -28,37 +29,52 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Split
 
-Pictures: TypeAlias = "Tensor | list[Tensor]"
-"""Decoded pictures: uint8 [B, height, width, 3], or a list of [height, width, 3] where sizes differ."""
+LARGEST_STACK = 2**16
+"""Pixels of pictures that are resized a batch at a time; a batch of larger ones would take much memory."""
 
 
-class JpegFiles(Dataset[tuple[Tensor, Pictures]]):
+class JpegFiles(Dataset[Tensor]):
     """One split of the data set, read and decoded a batch at a time."""
 
-    def __init__(self, paths: list[str]) -> None:
+    def __init__(self, paths: list[str], size: int) -> None:
         self.paths = paths
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Pictures]:
-        """Return the indices, int64 [B], and their pictures."""
-        pictures = [self._decode(self.paths[index]) for index in indices]
-        if len({picture.shape for picture in pictures}) == 1:
-            return torch.tensor(indices), torch.from_numpy(np.stack(pictures))
-        return torch.tensor(indices), [torch.from_numpy(picture) for picture in pictures]
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        """Return a batch: pictures uint8 [B, height, width, 3], or prepared ones where sizes differ."""
+        files = [self._read(self.paths[index]) for index in indices]
+        shapes = {simplejpeg.decode_jpeg_header(file, strict=False)[:2] for file in files}
+        if len(shapes) == 1 and prod(*shapes) <= LARGEST_STACK:
+            return torch.from_numpy(np.stack([decoded(file) for file in files]))
+        return torch.cat([prepared(torch.from_numpy(decoded(file))[None], self.size) for file in files])
 
-    def _decode(self, path: str) -> NDArray[np.uint8]:
+    def _read(self, path: str) -> bytes:
         with FileIO(path) as file:  # a buffered one takes 2 us longer
-            # Not strict, as Pillow is not: damage that libjpeg repairs is no error.
-            picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(file.read(), strict=False)
-            return picture
+            return file.read()
+
+
+def decoded(file: bytes) -> NDArray[np.uint8]:
+    """Return a picture, uint8 [height, width, 3]; like Pillow, let damage pass that libjpeg repairs."""
+    picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, strict=False)
+    return picture
+
+
+def prepared(pictures: Tensor, size: int) -> Tensor:
+    """Return what the model gets, float32 [B, size, size, 3] from 0 to 1, of uint8 [B, height, width, 3]."""
+    # The resize is half as fast on channels_last as on contiguous channels.
+    planes = pictures.permute(0, 3, 1, 2).contiguous() / 255
+    if planes.shape[2:] != (size, size):
+        planes = functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
+    return planes.permute(0, 2, 3, 1).contiguous()
 
 
 class Loader:
@@ -78,15 +94,14 @@ class Loader:
         self.cache: Tensor | None = None
         if case.cache == "on":
             self.cache = torch.empty(len(self.labels), self.size, self.size, 3, device=device)
-        self.cached = False
         # Drawn here and not by loader processes, so that their number changes no image.
         self.order = torch.Generator().manual_seed(workload.seed)
         self.flips = torch.Generator(device).manual_seed(workload.seed)
-        files = JpegFiles(manifest.paths(split))
-        self.files = DataLoader(
-            files,
-            batch_size=case.batch_size,
-            sampler=RandomSampler(files, generator=self.order) if self.shuffle else SequentialSampler(files),
+        self.batches: list[list[int]] = []
+        """Indices of the epoch's batches, for the DataLoader."""
+        self.files: DataLoader[Tensor] | None = DataLoader(
+            JpegFiles(manifest.paths(split), self.size),
+            batch_sampler=self.batches,
             num_workers=case.workers,
             persistent_workers=case.workers > 0,
             collate_fn=_as_it_is,
@@ -94,36 +109,32 @@ class Loader:
         )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices, images in self._from_cache() if self.cached else self._from_files():
-            if self.flip:
-                images = self._flipped(images)
-            yield images.permute(0, 3, 1, 2), self.labels[indices]
-
-    def _from_files(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices, pictures in self.files:
-            indices, images = indices.to(self.device, non_blocking=True), self._prepared(pictures)
-            if self.cache is not None:
-                self.cache[indices] = images
-            yield indices, images
-        self.cached = self.cache is not None
-
-    def _from_cache(self) -> Iterator[tuple[Tensor, Tensor]]:
-        assert self.cache is not None
         count = len(self.labels)
         order = torch.randperm(count, generator=self.order) if self.shuffle else torch.arange(count)
-        for indices in order.to(self.device).split(self.batch_size):
-            yield indices, self.cache.index_select(0, indices)
+        order = order.to(self.device)
+        batches = order.split(self.batch_size)
+        # Views of one tensor: labels kept one by one would lie scattered between freed batches.
+        labels = self.labels[order].split(self.batch_size)
+        for images, own_labels in zip(self._images(batches), labels, strict=True):
+            yield (self._flipped(images) if self.flip else images).permute(0, 3, 1, 2), own_labels
 
-    def _prepared(self, pictures: Pictures) -> Tensor:
-        """Return what the model gets: float32 [B, size, size, 3] from 0 to 1."""
-        if isinstance(pictures, list):
-            return torch.cat([self._prepared(picture[None]) for picture in pictures])
-        # The resize is half as fast on channels_last as on contiguous channels.
-        planes = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
-        resized = functional.interpolate(
-            planes / 255, (self.size, self.size), mode="bilinear", antialias=True
-        )
-        return resized.permute(0, 2, 3, 1).contiguous()
+    def _images(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield the images of each batch of indices, float32 [B, H, W, 3], from the cache or from files."""
+        if self.files is None:
+            assert self.cache is not None
+            for indices in batches:
+                yield self.cache.index_select(0, indices)
+            return
+        self.batches[:] = [indices.tolist() for indices in batches]
+        for indices, batch in zip(batches, self.files, strict=True):
+            images = batch.to(self.device, non_blocking=True)
+            if images.dtype == torch.uint8:
+                images = prepared(images, self.size)
+            if self.cache is not None:
+                self.cache[indices] = images
+            yield images
+        if self.cache is not None:
+            self.files = None  # and with it, its loader processes
 
     def _flipped(self, images: Tensor) -> Tensor:
         """Flip images [B, H, W, 3] horizontally and vertically, each with probability 0.5."""
@@ -133,6 +144,6 @@ class Loader:
         return torch.where(vertically, images.flip(1), images)
 
 
-def _as_it_is(batch: tuple[Tensor, Pictures]) -> tuple[Tensor, Pictures]:
+def _as_it_is(batch: Tensor) -> Tensor:
     """Collate what `__getitems__` returns, which is a batch already."""
     return batch

@@ -43,11 +43,11 @@ class Pipeline(tensorflow.Pipeline):
 
     def build_model(self) -> None:
         super().build_model()
-        self._run_in_graph(self.model, "train")
+        self._run_epochs_at_once(self.model, "train")
 
     def load_model(self, path: Path) -> None:
         super().load_model(path)
-        self._run_in_graph(self.model, "train")
+        self._run_epochs_at_once(self.model, "train")
 
     def evaluate(self) -> Evaluation:
         """Evaluate with BatchNorm folded into the convolutions, which spares a pass over every image."""
@@ -55,12 +55,12 @@ class Pipeline(tensorflow.Pipeline):
             recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
             self._folded = network.build(recipe, classes, size, batch_norm=False)
             training.compile_model(recipe, self._folded, self.workload.learning_rate)
-            self._run_in_graph(self._folded, "test")
+            self._run_epochs_at_once(self._folded, "test")
         network.set_weights(self._folded, fold_batch_norm(self.weights()))
         return training.evaluate(self._folded, self._loader("test"))
 
-    def _run_in_graph(self, model: keras.Model, split: Split) -> None:
-        """Let Keras loop over a whole epoch of batches in one call of the graph."""
+    def _run_epochs_at_once(self, model: keras.Model, split: Split) -> None:
+        """Let Keras run all steps of an epoch in one execution of its graph."""
         model.steps_per_execution = -(-len(self.manifest.labels(split)) // self.case.batch_size)
 
     def _loader(self, split: Split) -> tf.data.Dataset:

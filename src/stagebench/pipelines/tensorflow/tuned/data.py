@@ -26,6 +26,8 @@ from stagebench.pipelines.tensorflow.data import DECODE, RESIZE
 
 IMAGES_IN_FLIGHT = 32
 BATCHES_IN_FLIGHT = 2
+CHUNK = 256
+"""Images that go into memory at once."""
 
 Resize = Callable[[tf.Tensor], tf.Tensor]
 
@@ -48,8 +50,8 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest, thr
         batches = files.map(prepare, IMAGES_IN_FLIGHT).batch(case.batch_size).cache()
     else:
         # One tensor of all images: tf.data's own cache hands them out one by one, for more than a flip costs.
-        prepared = files.map(prepare, IMAGES_IN_FLIGHT).batch(len(paths))
-        images, labels = _with_threads(prepared, threads).get_single_element()
+        prepared = _with_threads(files.map(prepare, IMAGES_IN_FLIGHT).batch(CHUNK), threads)
+        images, labels = in_memory(prepared, len(paths))
         indices = shuffled(tf.data.Dataset.range(len(paths))).batch(case.batch_size)
         batches = indices.map(lambda index: (tf.gather(images, index), tf.gather(labels, index)))
     if training and case.augment == "on":
@@ -57,6 +59,17 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest, thr
         draws = tf.data.Dataset.random(workload.seed, rerandomize_each_iteration=True)
         batches = tf.data.Dataset.zip(batches, draws).map(flip, BATCHES_IN_FLIGHT)
     return _with_threads(batches.prefetch(BATCHES_IN_FLIGHT), threads)
+
+
+def in_memory(batches: tf.data.Dataset, count: int) -> list[tf.Variable]:
+    """Return each component of a dataset as a whole; joining its batches would take twice the memory."""
+    with tf.device("/CPU:0"):
+        parts = [tf.Variable(tf.zeros((count, *spec.shape[1:]))) for spec in batches.element_spec]
+        for number, batch in enumerate(batches):
+            for part, values in zip(parts, batch, strict=True):
+                indices = tf.range(number * CHUNK, number * CHUNK + len(values))
+                part.scatter_update(tf.IndexedSlices(values, indices))  # assigning a slice copies the whole
+        return parts
 
 
 def read(path: tf.Tensor) -> tf.Tensor:
@@ -77,6 +90,8 @@ def resize_for(shape: tuple[int, int, int], size: int) -> Resize:
     ).to_dense()
 
     def by_matrices(picture: tf.Tensor) -> tf.Tensor:
+        if (height, width) == (size, size):
+            return tf.cast(picture, tf.float32) / 255.0
         lines = tf.reshape(tf.cast(picture, tf.float32), (height, width * channels))
         return tf.reshape(tf.matmul(rows @ lines, columns, transpose_b=True), (size, size, channels))
 
