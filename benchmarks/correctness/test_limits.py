@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stagebench.case import STAGES, Case, Workload
-from stagebench.measurement.limits import least_work, limit_of
+from stagebench.measurement.limits import Limits, least_work, limit_of
+from stagebench.measurement.machine import usable_threads
 from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.rates import RESOURCES
 from stagebench.measurement.sample import Measurement, ProcessRecord, Sample
@@ -75,7 +77,7 @@ def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
             files=small_dataset.paths("train")[:8],
             folder=str(tmp_path),
             file_bytes=100_000,
-            threads=1,
+            threads=usable_threads(),
         )
 
     assert rates.keys() == RESOURCES.keys()
@@ -84,6 +86,17 @@ def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
     assert 1e8 < rates["operations"] < 1e15
     assert 1e8 < rates["copied_bytes"] < 1e13
     assert 1e2 < rates["jpegs"] < 1e7
+
+
+def test_a_limit_that_cannot_be_measured_is_a_warning_and_fails_nothing(tmp_path):
+    limits = Limits("data_loading", WORKLOAD, ["missing.jpg"], None)
+    with ExitStack() as stack:
+        limits.start([CASE], tmp_path / "limits", stack)
+        with pytest.warns(UserWarning, match="data_loading: no limit of this machine: .*"):
+            limits.measure({replace(CASE, cache="off"): OUTCOME})
+        limits.measure({replace(CASE, cache="off"): OUTCOME})  # and is not tried again
+
+    assert limits.rates == {}
 
 
 def test_a_file_that_cannot_be_decoded_leaves_no_process_waiting(tmp_path):

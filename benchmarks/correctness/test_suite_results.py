@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from stagebench.case import STAGES
+from stagebench.pipelines import INSTALLED
 
 CONTRACT = """
 stage framework framework_version environment device device_name batch_size workers cache augment recipe
@@ -34,6 +35,22 @@ def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
             (20, 0, "on"),
             (None, 0, "on"),
         )
+
+
+@pytest.mark.skipif(not INSTALLED, reason="no framework is installed")
+def test_a_real_case_has_a_limit_and_its_wait_for_data(suite):
+    result = suite.run("--stages=data_loading,training", frameworks=INSTALLED[0])
+
+    result.assert_outcomes(passed=4)
+    (run,) = suite.saved()
+    for info in (benchmark["extra_info"] for benchmark in run["benchmarks"]):
+        assert info["limit_seconds"] > 0
+        assert info["limit_fraction"] > 0
+        assert info["machine_rates"]
+        if info["stage"] == "training":
+            assert 0 <= info["data_wait_fraction"] <= 1
+        else:
+            assert info["data_wait_fraction"] is None
 
 
 def test_the_same_machine_and_data_read_the_same_twice(suite):

@@ -75,11 +75,13 @@ def test_a_lead_that_the_first_execution_loses_is_called_late():
     rival = result(TORCH, [1.4])  # 2.8 s, then 1.4 s each time: 2.8, 4.2, 5.6, 7.0, 8.4, 9.8
     # 4.5 s, then 1 s:                                         4.5, 5.5, 6.5, 7.5, 8.5, 9.5
 
-    assert list(late_leads([rival, late])) == [
-        "training: tensorflow matched, in total, is faster than torch matched, 20w only from execution 6 on: "
-        "its first takes 1.70 s longer."
+    assert list(late_leads([rival, late], named_by_recipe=False)) == [
+        "training: tensorflow, in total, is faster than torch, 20w only from execution 6 on: its first takes "
+        "1.70 s longer."
     ]
-    assert list(late_leads(SLOWER)) == []
+    assert list(late_leads(SLOWER, named_by_recipe=False)) == []
+    as_fast = result(TORCH, [1.01])
+    assert list(late_leads([as_fast, late], named_by_recipe=False)) == [], "1% is no lead"
 
 
 def test_the_share_of_the_machines_limit_stands_beside_the_time():
@@ -88,6 +90,7 @@ def test_the_share_of_the_machines_limit_stands_beside_the_time():
     (header,) = [line for line in lines if "median" in line]
     assert "limit" in header
     assert " 47% " in lines[lines.index("training") + 1]
+    assert "limit" not in " ".join(summary_lines([result(TORCH, [1.0])], floor, 100)), "none is known"
 
 
 def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():

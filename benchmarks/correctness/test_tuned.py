@@ -52,7 +52,7 @@ def test_folded_weights_are_the_networks_without_batch_norm():
     )
 
 
-SLEEP = 0.05
+SLEEP, BATCHES = 0.05, 8  # of 32 images, of 230
 SLEEPY = {
     # Each batch comes late, after everything that a pipeline does in advance.
     "torch": "lambda self, split: ((__import__('time').sleep(0.05), b)[1] for b in original(self, split))",
@@ -76,6 +76,23 @@ def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, rec
     finally:
         worker.request("unpatch")
 
-    batches = -(-230 // 32)
     assert watched["epoch"]["images"] == 230
-    assert batches * SLEEP <= watched["data_wait_seconds"] <= watched["seconds"], watched
+    assert BATCHES * SLEEP <= watched["data_wait_seconds"] <= watched["seconds"], watched
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_training_step_is_no_wait_for_data(open_pipeline, process_of, framework, recipe):
+    if framework != "torch":
+        pytest.skip("a step inside TensorFlow's graph cannot be made to sleep")
+    pipeline = open_pipeline(recipe=recipe)
+    pipeline.build_model()
+    worker = process_of(framework)
+    module = "tuned.training" if recipe == "tuned" else "training"
+    slow = "lambda *a: (__import__('time').sleep(0.05), original(*a))[1]"
+    worker.request("patch", target=f"stagebench.pipelines.pytorch.{module}:train_step", replacement=slow)
+    try:
+        watched = pipeline.watch_training()
+    finally:
+        worker.request("unpatch")
+
+    assert watched["data_wait_seconds"] <= watched["seconds"] - BATCHES * SLEEP, watched

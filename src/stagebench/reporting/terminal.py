@@ -17,8 +17,7 @@ from stagebench.measurement.sample import Failure, Measurement
 
 HEADER = ("", "median", "images/s", "limit", "cold", "peak", "x fastest (95%)", "verdict")
 ALIGN = "<>>>>><<"
-DISPENSABLE = HEADER.index("images/s")
-"""The column that goes where the table is wider than the terminal: it follows from the median."""
+IMAGES_PER_SECOND, LIMIT = HEADER.index("images/s"), HEADER.index("limit")
 GAP = 1
 OF_ONE_PROCESS = "*"
 
@@ -53,12 +52,13 @@ def summary_lines(results: Sequence[Result], floor: Floor, width: int) -> list[s
             ratios = ratios_to_fastest({result.case: result.measurement for result in group})
             rows += [(stage,), *(_row(result, ratios, judged[result.case], not recipe) for result in group)]
         lines += ["", *wrap(settings + recipe, width), *_table(rows, width)]
-        late = [sentence for group in groups.values() for sentence in late_leads(group)]
+        late = [sentence for group in groups.values() for sentence in late_leads(group, not recipe)]
         lines += [line for sentence in late for line in wrap(sentence, width)]
+    with_limit = any(result.limit_seconds for result in results)
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
         f"{OF_ONE_PROCESS} over rounds of one process: process-to-process variation is not in it.",
-        "limit: share of what this machine could do at best (its cores, memory and disk).",
+        *(["limit: how much of what this machine could do at best."] if with_limit else []),
         "cold: first execution in a fresh process, not a round. peak: resident memory.",
         "2w: torch loads data in two processes; tensorflow sizes its own threads.",
         *(f"UNKNOWN: {reason}." for reason in reasons),
@@ -85,7 +85,7 @@ def judge(group: Sequence[Result], floor: Floor) -> dict[Case, Verdict | None]:
     return {**dict.fromkeys(measurements, of_fastest.get(frozenset(words))), **judged}
 
 
-def late_leads(group: Sequence[Result]) -> Iterator[str]:
+def late_leads(group: Sequence[Result], named_by_recipe: bool) -> Iterator[str]:
     """Say of which rivals the fastest, in steady rounds, is behind at first, and for how long."""
     of_case = {result.case: result.measurement for result in group}
     first = fastest(of_case)
@@ -94,8 +94,9 @@ def late_leads(group: Sequence[Result]) -> Iterator[str]:
         gained = _median(measurement) - _median(of_case[first])
         if gained > SMALLEST_DIFFERENCE * _median(of_case[first]) and ahead >= gained:
             yield (
-                f"{group[0].stage}: {first.rival}, in total, is faster than {case.rival} only from execution "
-                f"{int(ahead / gained) + 2} on: its first takes {duration(ahead)} longer."
+                f"{group[0].stage}: {_name(first, named_by_recipe)}, in total, is faster than "
+                f"{_name(case, named_by_recipe)} only from execution {int(ahead / gained) + 2} on: its first "
+                f"takes {duration(ahead)} longer."
             )
 
 
@@ -130,9 +131,8 @@ def _row(
     images = measurement.rounds[-1].outcome.get("images")
     peak = max(process.peak_rss_bytes for process in measurement.processes)
     ratio = _ratio(ratios[result.case]) if result.case in ratios else "1" if ratios else ""
-    name = result.case.rival if named_by_recipe else result.case.rival_of_one_recipe
     return (
-        f"  {name}",
+        f"  {_name(result.case, named_by_recipe)}",
         duration(median),
         f"{images / median:,.0f}" if images else "",
         share(result.limit_seconds / median) if result.limit_seconds else "",
@@ -141,6 +141,10 @@ def _row(
         ratio,
         judged.word if judged else "",
     )
+
+
+def _name(case: Case, named_by_recipe: bool) -> str:
+    return case.rival if named_by_recipe else case.rival_of_one_recipe
 
 
 def _median(measurement: Measurement) -> float:
@@ -159,25 +163,21 @@ def _ratio(ratio: Ratio) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterable[str]:
-    """Lay rows out in columns, or, where they are wider than the terminal, in words."""
-    for without in (len(HEADER), DISPENSABLE):
-        lines = list(_columns([_without(row, without) for row in (HEADER, *rows)]))
+    """Lay rows out in columns; where they are wider than the terminal, without a column, or in words."""
+    unknown = set() if any(row[LIMIT] for row in rows if len(row) > 1) else {LIMIT}
+    for left_out in (unknown, {*unknown, IMAGES_PER_SECOND}):  # which follows from the median
+        columns = [column for column in range(len(HEADER)) if column not in left_out]
+        lines = list(_columns([HEADER, *rows], columns))
         if max(map(len, lines)) <= width:
             return lines
     return _words(rows, width)
 
 
-def _without(row: tuple[str, ...], column: int) -> tuple[str, ...]:
-    return row[:column] + row[column + 1 :]
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Lay rows out; one that has a name alone makes no column wider."""
-    full = [row for row in rows if len(row) > 1]
-    widths = [max(len(row[column]) for row in full) for column in range(len(full[0]))]
-    aligns = ALIGN if len(widths) == len(HEADER) else ALIGN[:DISPENSABLE] + ALIGN[DISPENSABLE + 1 :]
+def _columns(rows: Sequence[tuple[str, ...]], columns: Sequence[int]) -> Iterator[str]:
+    """Lay out some columns of the rows; one that has a name alone makes none wider."""
+    widths = {column: max(len(row[column]) for row in rows if len(row) > 1) for column in columns}
     for row in rows:
-        cells = [f"{cell:{align}{size}}" for cell, align, size in zip(row, aligns, widths, strict=False)]
+        cells = [f"{row[c]:{ALIGN[c]}{widths[c]}}" for c in columns if c < len(row)]
         yield (" " * GAP).join(cells).rstrip()
 
 
