@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -50,7 +51,12 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, name: str, folder: Path, python: str = sys.executable, threads: int | None = None
+        self,
+        name: str,
+        folder: Path,
+        python: str = sys.executable,
+        threads: int | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         """Start the process.
 
@@ -59,10 +65,12 @@ class WorkerProcess:
             folder: an existing one, for what the process writes.
             python: the interpreter.
             threads: how many the libraries in it may use; None: their own choice.
+            variables: further environment variables.
 
         """
         self.name = name
-        variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
+        pinned = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
+        variables = {**pinned, **(variables or {})}
         self._log = folder / "stderr.txt"
         self._group = execnet.Group()
         specification = f"popen//python={shlex.quote(python)}//execmodel=main_thread_only"
