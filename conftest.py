@@ -11,6 +11,7 @@ from shutil import get_terminal_size
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from stagebench.analysis.result import Result
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import DatasetError, Manifest, default_cache_folder, prepare
 from stagebench.environments import Environment
@@ -24,14 +25,16 @@ from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.extra_info import extra_info
 from stagebench.reporting.progress import Progress, progress_of
-from stagebench.reporting.terminal import Result, summary_lines
+from stagebench.reporting.record import Record
+from stagebench.reporting.run import SECTION, NotMeasured
+from stagebench.reporting.terminal import summary_lines
 from stagebench.session import Session
 
 pytest_plugins = ["pytester"]
 
 AXES = [field.name for field in fields(Case)]
 SETTINGS = pytest.StashKey[Settings]()
-RESULTS = pytest.StashKey[list[Result]]()
+RECORD = pytest.StashKey[Record]()
 SESSION = pytest.StashKey[Session]()
 JOURNAL = pytest.StashKey[Journal]()
 JOURNAL_FOLDER = Path(".benchmarks", "journal")
@@ -59,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = Settings.resolve(config.getoption)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[RESULTS] = []
+    config.stash[RECORD] = Record(config.invocation_params.args)
     if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
         raise pytest.UsageError(f"no framework is installed here; try: {commands}")
@@ -244,7 +247,8 @@ def record(
         benchmark.extra_info.update(info)
         replay(benchmark, [sample.seconds for sample in measurement.rounds])
         if measurement.rounds:
-            pytestconfig.stash[RESULTS].append(Result(stage, case, measurement, info["limit_seconds"]))
+            result = Result(stage, case, measurement.seconds, benchmark.extra_info)
+            pytestconfig.stash[RECORD].add(result, measurement.processes[0].pictures)
 
     return record_measurement
 
@@ -253,11 +257,15 @@ def record(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Take a group whose check has failed back from the journal: `--resume` is to measure it again."""
+    """Record a case without a time; if its check has failed, `--resume` is to measure its group again."""
     report = yield
-    journal = item.config.stash.get(JOURNAL, None)
-    if journal and report.when == "call" and report.failed and _is_measured(item):
-        journal.forget(_case_of(item).group(_stage_of(item)))
+    if not report.passed and _is_measured(item) and call.excinfo:
+        case, stage = _case_of(item), _stage_of(item)
+        reason = str(call.excinfo.value).partition("\nassert ")[0] or call.excinfo.typename
+        item.config.stash[RECORD].not_measured.append(NotMeasured(stage, case, report.outcome, reason))
+        journal = item.config.stash.get(JOURNAL, None)
+        if journal and report.failed:
+            journal.forget(case.group(stage))
     return report
 
 
@@ -266,6 +274,17 @@ def pytest_runtest_makereport(
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, object]:
     return machine_info()
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
+    _complete(config)
+    output_json[SECTION] = config.stash[RECORD].section()
+
+
+def _complete(config: pytest.Config) -> None:
+    """Add what is known only when all is measured: the noise of cases like each other."""
+    for result in config.stash[RECORD].results:
+        result.info.update(config.stash[SESSION].noise(result.stage, result.case))
 
 
 @pytest.hookimpl(wrapper=True)  # after pytest-benchmark's tables, and also when it reports a regression
@@ -279,11 +298,10 @@ def pytest_terminal_summary(
 
 
 def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    results = config.stash[RESULTS]
+    results = config.stash[RECORD].results
     if results and config.get_verbosity() >= 0:
         terminalreporter.section("stagebench", sep="-")
-        floor = config.stash[SESSION].noise_floor
-        for line in summary_lines(results, floor, get_terminal_size().columns):
+        for line in summary_lines(results, get_terminal_size().columns):
             terminalreporter.write_line(line)
     journal = config.stash.get(JOURNAL, None)
     if journal and journal.path.exists():
@@ -292,6 +310,7 @@ def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config)
 
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    _complete(session.config)
     journal = session.config.stash.get(JOURNAL, None)
     if journal:
         journal.end(well=exitstatus == pytest.ExitCode.OK)

@@ -15,7 +15,8 @@ from stagebench.case import Case, plain
 from stagebench.cli import main
 from stagebench.measurement.differences import Difference, measure_differences
 from stagebench.pipelines import FRAMEWORKS
-from stagebench.reporting.ledger import read_run
+from stagebench.reporting.ledger import cost_of_published
+from stagebench.reporting.run import read_run
 
 CASE = Case("simulated", "cpu", 32, 0, "on", "off", "matched", "simulated")
 MATCHED = [1.0, 2.0, 4.0]
@@ -51,12 +52,12 @@ def save(tmp_path: Path) -> Save:
 
 
 def test_the_ratio_is_the_geometric_mean_of_neighbouring_rounds(save: Save) -> None:
-    (ratio,) = read_run(save(*pair())).ratios.values()
+    (ratio,) = cost_of_published(read_run(save(*pair()))).values()
     assert ratio.estimate == pytest.approx(2 * math.exp(-0.00335), rel=1e-4)
 
 
 def test_the_interval_is_that_of_neighbouring_rounds(save: Save) -> None:
-    (ratio,) = read_run(save(*pair())).ratios.values()
+    (ratio,) = cost_of_published(read_run(save(*pair()))).values()
     # ln 2 - 0.00335 is the mean log-ratio, 0.10034 its standard deviation, and 4.30265 is Student's t for
     # two degrees of freedom.
     assert ratio.interval == pytest.approx((1.5538, 2.5571), rel=1e-3)
@@ -64,19 +65,19 @@ def test_the_interval_is_that_of_neighbouring_rounds(save: Save) -> None:
 
 def test_a_drift_that_hits_both_recipes_does_not_widen_the_interval(save: Save) -> None:
     published = benchmark(replace(CASE, recipe="published"), [1.5 * seconds for seconds in MATCHED])
-    (ratio,) = read_run(save(published, benchmark(CASE, MATCHED))).ratios.values()
+    (ratio,) = cost_of_published(read_run(save(published, benchmark(CASE, MATCHED)))).values()
     assert str(ratio) == "1.50 (1.50 to 1.50)"
 
 
 def test_a_single_round_has_no_interval(save: Save) -> None:
     published = benchmark(replace(CASE, recipe="published"), [3.0])
-    (ratio,) = read_run(save(published, benchmark(CASE, [2.0]))).ratios.values()
+    (ratio,) = cost_of_published(read_run(save(published, benchmark(CASE, [2.0])))).values()
     assert str(ratio) == "1.50"
 
 
 def test_several_processes_count_once_each(save: Save) -> None:
     published = benchmark(replace(CASE, recipe="published"), [2.0, 2.0, 3.0, 3.0], processes=2)
-    (ratio,) = read_run(save(published, benchmark(CASE, [1.0] * 4, processes=2))).ratios.values()
+    (ratio,) = cost_of_published(read_run(save(published, benchmark(CASE, [1.0] * 4, processes=2)))).values()
     assert ratio.interval is not None
     low, high = ratio.interval
     # Two process means, ln 2 and ln 3: t is 12.706 for one degree of freedom.

@@ -5,40 +5,31 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from stagebench.analysis.group import Group
+from stagebench.analysis.result import Result
 from stagebench.case import Case
-from stagebench.measurement.sample import Measurement, ProcessRecord, Sample
 from stagebench.measurement.schedule import Step
-from stagebench.pipelines.contract import Facts
 from stagebench.reporting.progress import Progress, live_line
-from stagebench.reporting.terminal import Result, judge, late_leads, summary_lines
+from stagebench.reporting.terminal import late_leads, summary_lines
 
 TORCH = Case("torch", "cpu", 32, 20, "on", "on", "matched", "torch")
 TENSORFLOW = replace(TORCH, framework="tensorflow", environment="tensorflow", workers="auto")
 
 
-def result(case, medians, rounds=3, stage="training"):
+def result(case, medians, rounds=3, stage="training", cold=None, **info):
     """Return a result whose processes have these medians."""
-    processes = [
-        ProcessRecord(
-            facts=Facts("1.0", "", 2),
-            cold=sample(2 * median),
-            rounds=[sample(median * (1 + 0.01 * (number - rounds // 2))) for number in range(rounds)],
-            peak_rss_bytes=1234 * 2**20,
-            peak_gpu_bytes=None,
-        )
-        for median in medians
+    seconds = [
+        [median * (1 + 0.01 * (number - rounds // 2)) for number in range(rounds)] for median in medians
     ]
-    return Result(stage, case, Measurement(processes))
+    info = {"noise_log_ratios": [0.008] * 30, "images": 2000, "peak_rss_bytes": 1234 * 2**20, **info}
+    return Result(stage, case, seconds, {"cold_seconds": cold or 2 * np.median(medians), **info})
 
 
-def sample(seconds):
-    return Sample(seconds, seconds, 0, 0, {"images": 2000})
-
-
-def floor(stage, case, processes, cases):
-    return 0.02
+def with_info(shown, **info):
+    return replace(shown, info={**shown.info, **info})
 
 
 SLOWER = [result(TORCH, [1.21, 1.20, 1.19, 1.22]), result(TENSORFLOW, [1.0, 1.01, 1.0, 1.0])]
@@ -46,7 +37,7 @@ SAME = [result(TORCH, [1.01, 1.02, 1.0, 1.02]), result(TENSORFLOW, [1.0, 1.01, 1
 
 
 def test_the_table_gives_ratio_interval_and_verdict():
-    lines = summary_lines(SLOWER, floor, 80)
+    lines = summary_lines(SLOWER, 80)
 
     torch, tensorflow = lines[lines.index("training") + 1 :][:2]
     assert " ".join(torch.split()) == "torch, 20w 1.20 s 1,660 2.41 s 1,234M 1.20 (1.18-1.23) SLOWER"
@@ -58,45 +49,42 @@ def test_the_table_gives_ratio_interval_and_verdict():
     "results", [SLOWER, [result(TORCH, [1.0])], [*SAME, result(TORCH, [1.0], 1, "evaluation")]]
 )
 def test_the_summary_fits_every_terminal_and_leaves_no_figure_out(width, results):
-    lines = summary_lines(results, floor, width)
+    lines = summary_lines(results, width)
 
     assert max(map(len, lines)) <= width, max(lines, key=len)
     text = " ".join(" ".join(lines).split())
     for shown in results:
-        seconds = shown.measurement.processes[0].median_seconds
-        assert f"{seconds:.2f}"[:3] in text
+        assert f"{shown.median_seconds:.2f}"[:3] in text
     assert "1,234M" in text
 
 
 def test_a_lead_that_the_first_execution_loses_is_called_late():
-    steady = result(TENSORFLOW, [1.0])
-    process = replace(steady.measurement.processes[0], cold=sample(4.5))
-    late = replace(steady, measurement=Measurement([process]))
+    late = result(TENSORFLOW, [1.0], cold=4.5)
     rival = result(TORCH, [1.4])  # 2.8 s, then 1.4 s each time: 2.8, 4.2, 5.6, 7.0, 8.4, 9.8
     # 4.5 s, then 1 s:                                         4.5, 5.5, 6.5, 7.5, 8.5, 9.5
 
-    assert list(late_leads([rival, late], named_by_recipe=False)) == [
+    assert list(late_leads(Group([rival, late]), named_by_recipe=False)) == [
         "training: tensorflow, in total, is faster than torch, 20w only from execution 6 on: its first takes "
         "1.70 s longer."
     ]
-    assert list(late_leads(SLOWER, named_by_recipe=False)) == []
+    assert list(late_leads(Group(SLOWER), named_by_recipe=False)) == []
     as_fast = result(TORCH, [1.01])
-    assert list(late_leads([as_fast, late], named_by_recipe=False)) == [], "1% is no lead"
+    assert list(late_leads(Group([as_fast, late]), named_by_recipe=False)) == [], "1% is no lead"
 
 
 def test_the_share_of_the_machines_limit_stands_beside_the_time():
-    lines = summary_lines([replace(result(TORCH, [1.0]), limit_seconds=0.47)], floor, 100)
+    lines = summary_lines([result(TORCH, [1.0], limit_seconds=0.47)], 100)
 
     (header,) = [line for line in lines if "median" in line]
     assert "limit" in header
     assert " 47% " in lines[lines.index("training") + 1]
-    assert "limit" not in " ".join(summary_lines([result(TORCH, [1.0])], floor, 100)), "none is known"
+    assert "limit" not in " ".join(summary_lines([result(TORCH, [1.0])], 100)), "none is known"
 
 
 def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
-    results = [replace(shown, limit_seconds=0.3) for shown in SLOWER]
-    wide = max(map(len, summary_lines(results, floor, 200)[:6]))
-    lines = summary_lines(results, floor, wide - 1)
+    results = [with_info(shown, limit_seconds=0.3) for shown in SLOWER]
+    wide = max(map(len, summary_lines(results, 200)[:6]))
+    lines = summary_lines(results, wide - 1)
 
     (header,) = [line for line in lines if "median" in line]
     assert "images/s" not in header
@@ -105,26 +93,27 @@ def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
 
 @pytest.mark.parametrize(("group", "words"), [(SLOWER, ["SLOWER", "FASTER"]), (SAME, ["SAME", "SAME"])])
 def test_the_fastest_is_judged_by_the_others(group, words):
-    judged = judge(group, floor)
+    judged = Group(group).verdicts
 
     assert [judged[shown.case].word for shown in group] == words
 
 
 def test_the_fastest_of_which_nothing_is_known_has_no_verdict():
-    judged = judge(SLOWER, lambda *_: "no noise floor")
+    unknown = [with_info(shown, noise_log_ratios=None, noise_missing="no noise floor") for shown in SLOWER]
+    judged = Group(unknown).verdicts
 
     assert (judged[TORCH].word, judged[TENSORFLOW]) == ("UNKNOWN", None)
 
 
 def test_a_case_alone_has_no_ratio():
-    (line,) = [text for text in summary_lines([result(TORCH, [1.0, 1.1])], floor, 80) if "torch" in text][:1]
+    (line,) = [text for text in summary_lines([result(TORCH, [1.0, 1.1])], 80) if "torch" in text][:1]
 
     assert line.split()[-1] == "1,234M"
 
 
 def test_the_larger_floor_of_two_rivals_counts():
-    of_tensorflow = {"tensorflow": 0.5}
-    judged = judge(SLOWER, lambda stage, case, *_: of_tensorflow.get(case.framework, 0.01))
+    torch, tensorflow = SLOWER
+    judged = Group([torch, with_info(tensorflow, noise_log_ratios=[0.2949] * 30)]).verdicts
 
     assert judged[TORCH].word == "UNKNOWN"
     assert judged[TORCH].reason == "equal cases differ by as much here (noise floor 50%)"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stagebench.analysis.group import floor_of
 from stagebench.dataset import DatasetError, default_cache_folder, prepare
 from stagebench.measurement.differences import measure_differences
 from stagebench.measurement.errors import StorageError
@@ -17,8 +18,9 @@ from stagebench.measurement.process import WorkerError
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.pipelines import FRAMEWORKS
-from stagebench.reporting.ledger import LedgerError, markdown, read_run
+from stagebench.reporting.ledger import LedgerError, cost_of_published, markdown
 from stagebench.reporting.progress import Progress
+from stagebench.reporting.run import RunError, read_run
 from stagebench.session import Session
 
 NOISE_PROCESSES = 5
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run_command(chosen)
-    except (LedgerError, DatasetError, OptionError, StorageError, WorkerError) as error:
+    except (DatasetError, LedgerError, OptionError, RunError, StorageError, WorkerError) as error:
         sys.stderr.write(f"stagebench: {error}\n")
         return 2
     return code
@@ -97,7 +99,7 @@ def measure_noise(given: Callable[[str], Any]) -> int:
     sys.stdout.write(f"noise floor of comparisons with {processes} processes a case:\n")
     for stage, device, name in dict.fromkeys((s, c.device, c.environment) for s, c in pairs):
         case = next(case for _, case in pairs if (case.device, case.environment) == (device, name))
-        floor = session.noise_floor(stage, case, processes)
+        floor = floor_of(session.noise(stage, case), processes)
         text = floor if isinstance(floor, str) else f"{floor:.1%}"
         sys.stdout.write(f"  {stage:<14}  {device:<4}  {name:<10}  {text}\n")
     return 1 if session.failures else 0
@@ -113,10 +115,11 @@ def ledger(path: Path) -> str:
 
     """
     run = read_run(path)
-    unknown = run.versions.keys() - FRAMEWORKS.keys()
-    if unknown:
+    cost_of_published(run)  # is there
+    frameworks = dict.fromkeys(case.framework for case in run.cases)
+    if unknown := frameworks.keys() - FRAMEWORKS.keys():
         raise LedgerError(f"{path} holds unknown frameworks: {', '.join(sorted(unknown))}")
-    real = [name for name in run.versions if FRAMEWORKS[name].imports]
+    real = [name for name in frameworks if FRAMEWORKS[name].imports]
     for name in real:
         if missing := FRAMEWORKS[name].missing():
             raise LedgerError(missing)

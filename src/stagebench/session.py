@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
-from stagebench.analysis.noise import MINIMUM_PAIRS, noise_floor
+from stagebench.analysis.noise import MINIMUM_PAIRS
 from stagebench.analysis.ranking import log_ratios, widest
 from stagebench.case import Case, Stage
 from stagebench.measurement.fingerprint import fingerprint
@@ -82,18 +83,11 @@ class Session:
         everything = [result for results in self._results.values() for result in results.values()]
         return [result for result in everything if isinstance(result, Failure)]
 
-    def noise_floor(self, stage: Stage, case: Case, processes: int, cases: int = 2) -> float | str:
-        """Return the noise floor where so many cases are compared, as a share, or why there is none.
-
-        See `analysis.noise.noise_floor`.
-        """
+    def noise(self, stage: Stage, case: Case) -> dict[str, Any]:
+        """Return what is known of the noise of cases like this one, by the keys of `extra_info`."""
         found = self._noise.log_ratios(stage, case)
-        if isinstance(found, str):
-            return found
-        floor = noise_floor(found, processes, cases)
-        if floor is None:
-            return f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise --processes=5"
-        return floor
+        missing = isinstance(found, str)
+        return {"noise_log_ratios": None if missing else found, "noise_missing": found if missing else None}
 
     def _timed(self, group: str, stage: Stage, cases: list[Case]) -> Results:
         now = fingerprint(stage, cases, self._conditions)
@@ -113,7 +107,7 @@ class Session:
             if not isinstance(found, Measurement) or not isinstance(again, Measurement):
                 continue
             if len(found.processes) >= MINIMUM_PAIRS:
-                self._noise.keep(stage, case, log_ratios(found, again))
+                self._noise.keep(stage, case, log_ratios(found.seconds, again.seconds))
         return results
 
     def _measure(self, group: str, stage: Stage, cases: list[Case], timed: bool) -> Results:
@@ -155,4 +149,5 @@ class Session:
 def _widest(measurements: Mapping[Case, Measurement]) -> float:
     """Return the widest interval among the user's cases; of one that has a twin alone, that with the twin."""
     of_user = {case: result for case, result in measurements.items() if not is_twin(case)}
-    return widest(of_user if len(of_user) > 1 else measurements)
+    rivals = of_user if len(of_user) > 1 else measurements
+    return widest({case: result.seconds for case, result in rivals.items()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from stagebench.pipelines.contract import Facts
@@ -37,11 +36,8 @@ class ProcessRecord:
     """Highest resident memory of the worker process; its loader processes are not in it."""
     peak_gpu_bytes: int | None
     """Most GPU memory that the framework held at once for tensors; None on the CPU."""
-
-    @property
-    def median_seconds(self) -> float:
-        """Median of the rounds: what a comparison takes from a process."""
-        return median(sample.seconds for sample in self.rounds)
+    pictures: dict[str, str] | None = None
+    """Of data loading, in the first process: what its images look like; see `pictures.py`."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,11 @@ class Measurement:
     def rounds(self) -> list[Sample]:
         """The rounds of all processes, in the order in which they were taken."""
         return [sample for process in self.processes for sample in process.rounds]
+
+    @property
+    def seconds(self) -> list[list[float]]:
+        """Seconds of every round, by process."""
+        return [[sample.seconds for sample in process.rounds] for process in self.processes]
 
     @property
     def executions(self) -> list[Sample]:

@@ -185,7 +185,7 @@ def _measure_in_fresh_processes(
                     latest[run.case] = run.rounds[-1].seconds
         measure_limits()
         for run in runs:
-            run.attempt(run.finish)
+            run.attempt(run.finish, repeat == 1)
     return runs
 
 
@@ -249,8 +249,10 @@ class _CaseRun:
     def execute_round(self) -> None:
         self.rounds.append(self._execute())
 
-    def finish(self) -> None:
-        self.record = ProcessRecord(self.facts, self.cold, self.rounds, **self._request("peaks"))
+    def finish(self, first: bool) -> None:
+        peaks = self._request("peaks")
+        pictures = self._request("pictures") if first and self.stage == "data_loading" else None
+        self.record = ProcessRecord(self.facts, self.cold, self.rounds, **peaks, pictures=pictures)
 
     def _execute(self) -> Sample:
         return Sample(**self._request("execute"))

@@ -67,6 +67,7 @@ class ModelBuilding(StageRun):
         return {
             "parameters": sum(value.size for value in self.pipeline.weights().values()),
             "trainable_parameters": self.pipeline.trainable_weights(),
+            "layers": [vars(layer) for layer in self.pipeline.layers()],
         }
 
 
@@ -85,15 +86,16 @@ class Training(StageRun):
         return self.pipeline.train(self.workload.epochs)
 
     def outcome(self, result: list[Epoch]) -> dict[str, Any]:
-        losses = [epoch.loss for epoch in result]
+        epochs = [*result]
         if self.data_wait_fraction is None:
             # One more epoch, off the clock: it shows the wait for batches, and that the loss falls.
             watched = self.pipeline.watch_training()
-            losses.append(watched.epoch.loss)
+            epochs.append(watched.epoch)
             self.data_wait_fraction = watched.data_wait_seconds / watched.seconds
         return {
             "images": sum(epoch.images for epoch in result),
-            "losses": losses,
+            "losses": [epoch.loss for epoch in epochs],
+            "accuracies": [epoch.accuracy for epoch in epochs],
             "loss": result[-1].loss,
             "accuracy": result[-1].accuracy,
             "data_wait_fraction": self.data_wait_fraction,

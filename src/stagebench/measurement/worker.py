@@ -20,6 +20,7 @@ from unittest import mock
 
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
+from stagebench.measurement.pictures import Pictures, take_pictures
 from stagebench.measurement.sample import Sample
 from stagebench.measurement.stages import STAGE_RUNS, StageRun
 from stagebench.measurement.wire import decode, encode
@@ -161,6 +162,10 @@ class Worker:
             return int(line.split()[1]) * 1024
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    def pictures(self) -> Pictures:
+        """Show what the case's images look like."""
+        return take_pictures(self.module.Pipeline, self.case, self.workload, self.manifest)
 
     def _new_pipeline(self) -> Pipeline:
         pipeline: Pipeline = self.module.Pipeline(self.case, self.workload, self.manifest)

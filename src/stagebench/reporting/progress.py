@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from stagebench.measurement.schedule import Step
-from stagebench.reporting.terminal import duration
+from stagebench.reporting.figures import duration
 
 REDRAW_SECONDS = 0.2
 CLEAR_LINE = "\r\033[K"

@@ -1,0 +1,48 @@
+"""What is known of one case at one stage once it is measured: all that analysis and reports start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from stagebench.analysis.ratio import Rounds
+from stagebench.case import Case, Stage
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case that was measured at a stage, and passed its checks."""
+
+    stage: Stage
+    case: Case
+    rounds: Sequence[Rounds]
+    """Seconds of every round, by process."""
+    info: dict[str, Any]
+    """The contract's `extra_info`."""
+
+    @property
+    def median_seconds(self) -> float:
+        """Median over the rounds of all processes."""
+        return median(seconds for process in self.rounds for seconds in process)
+
+    @property
+    def cold_seconds(self) -> float:
+        """Median of the processes' first executions."""
+        return float(self.info["cold_seconds"])
+
+    @property
+    def images(self) -> int | None:
+        """Images that one round saw; None where the stage sees none."""
+        return self.info.get("images")
+
+    @property
+    def images_per_second(self) -> float | None:
+        return self.images / self.median_seconds if self.images else None
+
+    @property
+    def limit_fraction(self) -> float | None:
+        """The machine's limit divided by the median; None where no limit is known."""
+        limit = self.info.get("limit_seconds")
+        return limit / self.median_seconds if limit else None

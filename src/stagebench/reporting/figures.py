@@ -1,0 +1,46 @@
+"""How figures and names are written, in every report alike."""
+
+from __future__ import annotations
+
+from stagebench.analysis.group import Group
+from stagebench.analysis.ratio import Ratio, digits
+from stagebench.analysis.result import Result
+from stagebench.case import Case
+
+OF_ONE_PROCESS = "*"
+"""Marks an interval over rounds of one process."""
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with three digits, in the unit that suits it."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale or unit == "us":
+            value = seconds / scale
+            places = 0 if value >= 100 else 1 if value >= 10 else 2
+            return f"{value:,.{places}f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def share(part: float) -> str:
+    """Write a share in percent, with one digit at least that is not 0."""
+    return f"{100 * part:#.0f}%".replace(".", "") if part >= 0.0995 else f"{100 * part:.2g}%"
+
+
+def name(case: Case, by_recipe: bool) -> str:
+    """Name a case among its rivals; `by_recipe` where they have several recipes."""
+    return case.rival if by_recipe else case.rival_of_one_recipe
+
+
+def ratio_with_interval(ratio: Ratio) -> str:
+    """Write a ratio and its 95% interval, marked where that is over rounds of one process."""
+    if ratio.interval is None:
+        return digits(ratio.estimate)
+    mark = OF_ONE_PROCESS if ratio.unit == "rounds" else ""
+    return f"{digits(ratio.estimate)} ({'-'.join(map(digits, ratio.interval))}){mark}"
+
+
+def relative(result: Result, group: Group) -> str:
+    """Write the time of a case relative to the fastest of its group; nothing if it has no rival."""
+    if result.case in group.ratios:
+        return ratio_with_interval(group.ratios[result.case])
+    return "1" if group.ratios else ""

@@ -1,0 +1,168 @@
+"""A run: what was measured in one session and what is known of it, from a saved file or as it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from math import isfinite
+from pathlib import Path
+from typing import Any, get_args
+
+from stagebench.analysis.group import Group, groups_of
+from stagebench.analysis.result import Result
+from stagebench.case import RECIPES, STAGES, Case, Stage
+
+SECTION = "stagebench"
+"""Key of the saved JSON under which the session's own record stands, beside pytest-benchmark's."""
+
+
+class RunError(Exception):
+    """A file that is no saved run, or not one that is fit for the purpose; one sentence with its path."""
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """A case that has no time at a stage."""
+
+    stage: Stage
+    case: Case
+    outcome: str
+    """`failed` or `skipped`."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One session's results and its record."""
+
+    label: str
+    """What tells the run apart from others in a report."""
+    machine: Mapping[str, Any]
+    """pytest-benchmark's `machine_info`."""
+    datetime: str
+    results: Sequence[Result]
+    not_measured: Sequence[NotMeasured] = ()
+    command: Sequence[str] = ()
+    """Arguments of the command line."""
+    pictures: Sequence[Mapping[str, str]] = ()
+    """By framework, recipe and environment: `prepared` and `flipped`; see `measurement/pictures.py`."""
+    differences: Sequence[Mapping[str, str]] = ()
+    """What `published` was measured to do otherwise; see `measurement/differences.py`."""
+    groups: Sequence[Group] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", groups_of(self.results))
+
+    @property
+    def cpu(self) -> str:
+        return str(self.machine["cpu"]["brand_raw"])
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Framework version by environment."""
+        return {r.case.environment: str(r.info["framework_version"]) for r in self.results}
+
+    @property
+    def cases(self) -> list[Case]:
+        """Every case once, measured at any stage or not."""
+        return list(dict.fromkeys([*(r.case for r in self.results), *(n.case for n in self.not_measured)]))
+
+    @property
+    def by_recipe(self) -> bool:
+        """Whether recipes tell cases apart."""
+        return len({case.recipe for case in self.cases}) > 1
+
+
+def read_run(path: Path) -> Run:
+    """Read a JSON file that `pytest benchmarks` has saved, or written by `--benchmark-json`.
+
+    Raises:
+        RunError: the file cannot be read, is of another kind, or lacks the raw rounds.
+
+    """
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_refuse)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is not JSON: {error}") from None
+    try:
+        return _run(path, content)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        hint = f"pytest benchmarks --benchmark-json={path}"
+        raise RunError(f"{path} is not a run of this suite; write one with `{hint}`") from None
+
+
+def _run(path: Path, content: Mapping[str, Any]) -> Run:
+    record = content.get(SECTION, {})
+    run = Run(
+        label=str(path),
+        machine=content["machine_info"],
+        datetime=str(content.get("datetime", "")),
+        results=[_result(path, benchmark) for benchmark in content["benchmarks"]],
+        not_measured=[
+            NotMeasured(_stage(entry), case_of(entry), str(entry["outcome"]), str(entry["reason"]))
+            for entry in record.get("not_measured", ())
+        ],
+        command=[str(argument) for argument in record.get("command", ())],
+        pictures=[_strings(entry) for entry in record.get("pictures", ())],
+        differences=[_strings(entry) for entry in record.get("differences", ())],
+    )
+    _ = run.cpu, run.versions  # are there
+    return run
+
+
+def _result(path: Path, benchmark: Mapping[str, Any]) -> Result:
+    info, stats = dict(benchmark["extra_info"]), benchmark["stats"]
+    case, stage = case_of(info), _stage(info)
+    if "data" not in stats:
+        raise RunError(f"{path} holds no raw rounds; save it with --benchmark-save-data")
+    seconds = iter(map(float, stats["data"]))
+    rounds = [list(islice(seconds, count)) for count in info["rounds_per_process"]]
+    if not rounds or not all(rounds) or not all(0 < s < float("inf") for part in rounds for s in part):
+        raise RunError(f"{path} holds a round of {case.id} at {stage} that is no time")
+    return Result(stage, case, rounds, info)
+
+
+def case_of(info: Mapping[str, Any]) -> Case:
+    """Return the case whose fields stand among others in a dict.
+
+    Raises:
+        KeyError, TypeError, ValueError: one is missing, or of another type.
+
+    """
+    values = {field.name: info[field.name] for field in fields(Case)}
+    numbers = ("batch_size", "workers")
+    texts = [value for name, value in values.items() if name not in numbers]
+    if not all(isinstance(text, str) for text in texts) or values["recipe"] not in RECIPES:
+        raise ValueError("not a case")
+    if values["workers"] != "auto":
+        values["workers"] = int(values["workers"])
+    return Case(**{**values, "batch_size": int(values["batch_size"])})
+
+
+def _stage(info: Mapping[str, Any]) -> Stage:
+    stage: Stage = info["stage"]
+    if stage not in get_args(Stage):
+        raise ValueError(f"unknown stage {stage!r}")
+    return stage
+
+
+def _strings(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in entry.items()}
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"it holds {constant}")
+
+
+def is_finite(value: Any) -> bool:
+    """Say whether a figure from a saved run can be shown."""
+    return isinstance(value, (int, float)) and isfinite(value)
+
+
+def in_order(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages that occur, once each, in the order of the pipeline."""
+    return [stage for stage in STAGES if stage in stages]
