@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import fields
@@ -26,6 +27,7 @@ from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.extra_info import extra_info
 from stagebench.reporting.progress import Progress, progress_of
 from stagebench.reporting.record import Record
+from stagebench.reporting.report import Report
 from stagebench.reporting.run import SECTION, NotMeasured
 from stagebench.reporting.terminal import summary_lines
 from stagebench.session import Session
@@ -47,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stagebench")
     for option in (*OPTIONS, PRESET):
         group.addoption(option.flag, **option.arguments)
+    group.addoption("--report", type=Path, metavar="PATH", help="write a report of the run: one HTML page")
     group.addoption(
         "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
     )
@@ -62,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = Settings.resolve(config.getoption)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[RECORD] = Record(config.invocation_params.args)
+    config.stash[RECORD] = Record(config.invocation_params.args, config.getoption("preset") or PRESET.default)
     if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
         raise pytest.UsageError(f"no framework is installed here; try: {commands}")
@@ -295,6 +298,7 @@ def pytest_terminal_summary(
         yield
     finally:
         _summarise(terminalreporter, config)
+        _report(terminalreporter, config)
 
 
 def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -306,6 +310,23 @@ def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config)
     journal = config.stash.get(JOURNAL, None)
     if journal and journal.path.exists():
         terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
+
+
+def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the report that was asked for, and what GitHub shows beside a job."""
+    path, record = config.getoption("report"), config.stash[RECORD]
+    if not (path or "GITHUB_STEP_SUMMARY" in os.environ) or not (record.results or record.not_measured):
+        return
+    from stagebench.reporting.output import append_to_step_summary, write_page  # takes 0.2 s
+
+    report = Report([record.run()])
+    try:
+        append_to_step_summary(report)
+        if path:
+            write_page(report, path)
+            terminalreporter.write_line(f"stagebench: report in {path}")
+    except StorageError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved

@@ -18,11 +18,15 @@ from stagebench.measurement.process import WorkerError
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.pipelines import FRAMEWORKS
-from stagebench.reporting.ledger import LedgerError, cost_of_published, markdown
+from stagebench.reporting.ledger import COMMAND, LedgerError, cost_of_published, ledger_of
+from stagebench.reporting.markdown import markdown
+from stagebench.reporting.output import append_to_step_summary, write_charts, write_markdown, write_page
 from stagebench.reporting.progress import Progress
+from stagebench.reporting.report import Report
 from stagebench.reporting.run import RunError, read_run
 from stagebench.session import Session
 
+TO_FILES = ("svg", "png")
 NOISE_PROCESSES = 5
 """Fresh processes of each twin, where `stagebench noise` is not told otherwise."""
 
@@ -45,6 +49,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.set_defaults(run_command=lambda chosen: print_ledger(chosen.run))
     command = subcommands.add_parser(
+        "report",
+        help="make a page, a text or pictures of saved runs",
+        description="Make a report of runs that `pytest benchmarks` has saved (in .benchmarks/, or by "
+        "--benchmark-json).",
+    )
+    command.add_argument("runs", metavar="RUN.json", nargs="+", type=Path, help="a saved run")
+    command.add_argument(
+        "--format",
+        choices=("html", *TO_FILES, "markdown"),
+        default="html",
+        help="html: one page that opens offline (default); markdown: for a pull request, also appended to "
+        "$GITHUB_STEP_SUMMARY; svg, png: each chart as a file",
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=Path,
+        help="the file (default: report.html; for markdown the standard output), or for svg and png the "
+        "folder (default: charts)",
+    )
+    command.set_defaults(run_command=lambda chosen: make_report(chosen.runs, chosen.format, chosen.output))
+    command = subcommands.add_parser(
         "noise",
         help="measure what equal cases differ by on this machine, and keep it for the verdicts of later runs",
         description="Measure each case against itself and keep what it differs by: the noise floor, without "
@@ -60,6 +87,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"stagebench: {error}\n")
         return 2
     return code
+
+
+def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
+    """Write a report of saved runs.
+
+    Raises:
+        RunError: a file is no saved run.
+        StorageError: the report cannot be written.
+
+    """
+    report = Report([read_run(path) for path in runs])
+    if kind in TO_FILES:
+        paths = write_charts(report, kind, output or Path("charts"))
+        written = f"{len(paths)} charts in {output or 'charts'}"
+    elif kind == "html":
+        path = output or Path("report.html")
+        write_page(report, path)
+        written = str(path)
+    else:
+        summary = append_to_step_summary(report)
+        if output is None:
+            sys.stdout.write(markdown(report))
+        else:
+            write_markdown(report, output)
+        written = ", ".join(str(path) for path in (output, summary) if path)
+    if written:
+        sys.stderr.write(f"stagebench: wrote {written}\n")
+    return 0
 
 
 def print_ledger(run: Path) -> int:
@@ -115,7 +170,9 @@ def ledger(path: Path) -> str:
 
     """
     run = read_run(path)
-    cost_of_published(run)  # is there
+    if not cost_of_published(run):
+        hint = f"{COMMAND}{path}"
+        raise LedgerError(f"{path} holds no case in both recipes; write one that does with `{hint}`")
     frameworks = dict.fromkeys(case.framework for case in run.cases)
     if unknown := frameworks.keys() - FRAMEWORKS.keys():
         raise LedgerError(f"{path} holds unknown frameworks: {', '.join(sorted(unknown))}")
@@ -126,7 +183,7 @@ def ledger(path: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="stagebench-") as folder:
         differences = measure_differences(real, Path(folder))
     versions = {name: FRAMEWORKS[name].versions()[FRAMEWORKS[name].imports[0]] for name in real}
-    return markdown(run, differences, versions)
+    return ledger_of(run, differences, versions)
 
 
 if __name__ == "__main__":

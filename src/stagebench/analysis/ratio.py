@@ -8,6 +8,7 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit  # scipy.stats takes 0.3 s longer to import
 
 Rounds = Sequence[float]
@@ -57,13 +58,26 @@ def paired_ratio(case: Sequence[Rounds], rival: Sequence[Rounds]) -> Ratio:
         pairs = list(zip(map(median, case), map(median, rival), strict=True))
     else:
         pairs = list(zip(case[0], rival[0], strict=True))
-    logs = np.array([np.log(a / b) for a, b in pairs])
-    interval = None
-    if logs.size > 1:
-        half = stdtrit(logs.size - 1, 0.975) * logs.std(ddof=1) / logs.size**0.5
-        interval = (float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)))
+    logs = np.log([a / b for a, b in pairs])
     unit: Literal["processes", "rounds"] = "processes" if len(case) > 1 else "rounds"
-    return Ratio(float(np.exp(logs.mean())), interval, logs.size, unit)
+    return Ratio(float(np.exp(logs.mean())), _interval(logs), logs.size, unit)
+
+
+def interval_of(rounds: Sequence[Rounds]) -> tuple[float, float] | None:
+    """Return the 95% interval of a case's own time in seconds, or None where there is a single value.
+
+    Over its processes, each by the median of its rounds; of a single process over the rounds. It says less
+    than that of a ratio: a drift of the machine, which a ratio cancels, is in it.
+    """
+    return _interval(np.log([median(process) for process in rounds] if len(rounds) > 1 else rounds[0]))
+
+
+def _interval(logs: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return the 95% interval of a geometric mean, from the logarithms, by Student's t."""
+    if logs.size < 2:
+        return None
+    half = stdtrit(logs.size - 1, 0.975) * logs.std(ddof=1) / logs.size**0.5
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
 
 
 def digits(value: float) -> str:

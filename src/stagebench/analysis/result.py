@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from typing import Any
 
-from stagebench.analysis.ratio import Rounds
+from stagebench.analysis.ratio import Rounds, interval_of
 from stagebench.case import Case, Stage
 
 
@@ -22,10 +23,22 @@ class Result:
     info: dict[str, Any]
     """The contract's `extra_info`."""
 
-    @property
+    @cached_property
     def median_seconds(self) -> float:
         """Median over the rounds of all processes."""
         return median(seconds for process in self.rounds for seconds in process)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """95% interval of the time in seconds; see `ratio.interval_of`."""
+        return interval_of(self.rounds)
+
+    @property
+    def images_per_second_interval(self) -> tuple[float, float] | None:
+        if not self.images or not self.interval:
+            return None
+        low, high = self.interval
+        return self.images / high, self.images / low
 
     @property
     def cold_seconds(self) -> float:

@@ -6,6 +6,7 @@ from stagebench.analysis.group import Group
 from stagebench.analysis.ratio import Ratio, digits
 from stagebench.analysis.result import Result
 from stagebench.case import Case
+from stagebench.reporting.run import Run
 
 OF_ONE_PROCESS = "*"
 """Marks an interval over rounds of one process."""
@@ -44,3 +45,15 @@ def relative(result: Result, group: Group) -> str:
     if result.case in group.ratios:
         return ratio_with_interval(group.ratios[result.case])
     return "1" if group.ratios else ""
+
+
+def about(run: Run) -> str:
+    """Say on which machine, with which versions and how much was measured."""
+    cpu, gpus = run.machine["cpu"], run.machine.get("gpus") or ()
+    cores = f"{cpu.get('usable_threads', '?')} of {cpu.get('threads', '?')} processors"
+    memory = f"{run.machine.get('memory_bytes', 0) / 2**30:.0f} GiB of memory"
+    versions = ", ".join(f"{environment} {version}" for environment, version in run.versions.items())
+    parts = [f"{run.cpu} ({cores}, {memory})", *map(str, gpus), versions]
+    when = run.datetime[:16].replace("T", " ")
+    counted = f"{len(run.results)} measurements of {len(run.cases)} cases"
+    return f"{'; '.join(part for part in parts if part)}. {counted}, {when}."

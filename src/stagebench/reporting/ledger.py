@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stagebench.analysis.ratio import Ratio, paired_ratio
-from stagebench.case import STAGES, Case, Stage
+from stagebench.case import Case, Stage
 from stagebench.measurement.differences import Difference
-from stagebench.reporting.run import Run
+from stagebench.reporting.markdown import table_lines
+from stagebench.reporting.run import Run, in_order
+from stagebench.reporting.tables import Row, Table
 
 COMMAND = "pytest benchmarks --recipes=published,matched --benchmark-json="
 
@@ -21,7 +23,7 @@ def cost_of_published(run: Run) -> dict[tuple[Stage, Case], Ratio]:
     """Return the time of `published` divided by that of `matched`, by stage and the `matched` case.
 
     Raises:
-        LedgerError: there is no such pair, or its rounds have no neighbours.
+        LedgerError: rounds have no neighbours.
 
     """
     rounds = {(result.stage, result.case): result.rounds for result in run.results}
@@ -33,14 +35,34 @@ def cost_of_published(run: Run) -> dict[tuple[Stage, Case], Ratio]:
                 message = f"{run.label} does not hold as many rounds of {case.id} at {stage} in both recipes"
                 raise LedgerError(message)
             ratios[stage, case] = paired_ratio(published, matched)
-    if not ratios:
-        hint = f"{COMMAND}{run.label}"
-        raise LedgerError(f"{run.label} holds no case in both recipes; write one that does with `{hint}`")
     return ratios
 
 
-def markdown(run: Run, differences: Sequence[Difference], measured_with: Mapping[str, str]) -> str:
-    """Return the ledger.
+def cost_tables(run: Run) -> list[Table]:
+    """Return what `published` costs: a table for each setting."""
+    costs, tables = cost_of_published(run), []
+    for settings in dict.fromkeys(case.settings for _, case in costs):
+        ratios = {key: ratio for key, ratio in costs.items() if key[1].settings == settings}
+        rivals = list(dict.fromkeys(case for _, case in ratios))
+        stages = in_order([stage for stage, _ in ratios])
+        rows = [Row((stage, *(str(ratios.get((stage, case), "")) for case in rivals))) for stage in stages]
+        tables.append(Table(settings, ("stage", *map(_column, rivals)), rows))
+    return tables
+
+
+def cost_legend(run: Run) -> str:
+    """Say what the figures of `cost_tables` are."""
+    processes = min(len(result.rounds) for result in run.results)
+    covered = (
+        "With one process for each case, it does not cover the variation from process to process."
+        if processes == 1
+        else f"It covers the variation between the {processes} processes of each case."
+    )
+    return f"Time of `published` divided by that of `matched`, with its 95% interval. {covered}"
+
+
+def ledger_of(run: Run, differences: Sequence[Difference], measured_with: Mapping[str, str]) -> str:
+    """Return the ledger in Markdown.
 
     Args:
         run: what the run cost.
@@ -48,48 +70,27 @@ def markdown(run: Run, differences: Sequence[Difference], measured_with: Mapping
         measured_with: version of each framework that the differences were measured with.
 
     """
-    costs = cost_of_published(run)
+    columns = ("choice", "framework", "published", "matched", "measured difference")
+    rows = [Row((row.choice, row.framework, row.published, row.matched, row.measured)) for row in differences]
     lines = [
         f"Times: {_versions(run.versions)}, on {run.cpu}.",
         f"Differences: {_versions(measured_with)}, on the CPU.",
         "",
         "### What differs",
         "",
-        *_table(
-            ("choice", "framework", "published", "matched", "measured difference"),
-            [(row.choice, row.framework, row.published, row.matched, row.measured) for row in differences],
-        ),
+        *table_lines(Table("what differs", columns, rows)),
         "",
         "### What it costs",
     ]
-    for settings in dict.fromkeys(case.settings for _, case in costs):
-        ratios = {key: ratio for key, ratio in costs.items() if key[1].settings == settings}
-        rivals = list(dict.fromkeys(case for _, case in ratios))
-        stages = [stage for stage in STAGES if any(stage == measured for measured, _ in ratios)]
-        rows = [(stage, *(str(ratios.get((stage, case), "")) for case in rivals)) for stage in stages]
-        lines += ["", f"{settings}:", "", *_table(("stage", *map(_column, rivals)), rows)]
-    return "\n".join([*lines, "", *_legend(min(len(result.rounds) for result in run.results)), ""])
-
-
-def _legend(processes: int) -> list[str]:
-    covered = (
-        "With one process for each case, it does not cover the variation from process to process."
-        if processes == 1
-        else f"It covers the variation between the {processes} processes of each case."
-    )
-    return [
-        f"Time of `published` divided by that of `matched`, with its 95% interval. {covered}",
-    ]
+    for table in cost_tables(run):
+        lines += ["", f"{table.title}:", "", *table_lines(table)]
+    return "\n".join([*lines, "", cost_legend(run), ""])
 
 
 def _column(case: Case) -> str:
     """What tells the cases of a table apart."""
-    return case.framework if case.workers == "auto" else f"{case.framework}, {case.workers} workers"
+    return case.environment if case.workers == "auto" else f"{case.environment}, {case.workers} workers"
 
 
 def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{framework} {version}" for framework, version in versions.items())
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]

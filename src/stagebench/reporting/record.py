@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from stagebench.analysis.result import Result
@@ -20,6 +20,7 @@ class Record:
     """Grows while the tests run."""
 
     command: Sequence[str]
+    preset: str
     results: list[Result] = field(default_factory=list)
     not_measured: list[NotMeasured] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Record:
         return {
             "schema": 1,
             "command": list(self.command),
+            "preset": self.preset,
             "not_measured": [
                 {"stage": n.stage, **plain(n.case), "outcome": n.outcome, "reason": n.reason}
                 for n in self.not_measured
@@ -51,10 +53,11 @@ class Record:
         return Run(
             label="this run",
             machine=machine_info(),
-            datetime=datetime.now().isoformat(),
+            datetime=datetime.now(UTC).isoformat(),
             results=self.results,
             not_measured=self.not_measured,
             command=self.command,
+            preset=self.preset,
             pictures=list(self.pictures.values()),
             differences=[asdict(difference) for difference in self.differences],
         )

@@ -46,6 +46,8 @@ class Run:
     not_measured: Sequence[NotMeasured] = ()
     command: Sequence[str] = ()
     """Arguments of the command line."""
+    preset: str = ""
+    """Name of the preset, where it is known."""
     pictures: Sequence[Mapping[str, str]] = ()
     """By framework, recipe and environment: `prepared` and `flipped`; see `measurement/pictures.py`."""
     differences: Sequence[Mapping[str, str]] = ()
@@ -107,6 +109,7 @@ def _run(path: Path, content: Mapping[str, Any]) -> Run:
             for entry in record.get("not_measured", ())
         ],
         command=[str(argument) for argument in record.get("command", ())],
+        preset=str(record.get("preset", "")),
         pictures=[_strings(entry) for entry in record.get("pictures", ())],
         differences=[_strings(entry) for entry in record.get("differences", ())],
     )

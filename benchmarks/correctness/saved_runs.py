@@ -1,0 +1,98 @@
+"""Runs as `pytest benchmarks` saves them, made up: reports are tested on them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from stagebench.case import STAGES, Case, plain
+
+COST = dict(zip(STAGES, (0.05, 0.003, 1.5, 0.005, 0.012, 0.17), strict=True))
+"""Typical seconds of each stage."""
+FASTER = {"torch": 1.0, "tensorflow": 0.8}
+IMAGES = {"data_loading": 2000, "training": 4000, "evaluation": 400}
+LAYERS = [("conv", (32, 32, 32), 896), ("relu", (32, 32, 32), 0), ("dense", (100,), 12_900)]
+
+
+def matrix(batch_sizes=(16, 32, 64), workers=(0, 2), cache=("off", "on"), recipes=("matched",)) -> list[Case]:
+    """Return cases of both frameworks on the CPU; tensorflow's are not multiplied by workers."""
+    found = {}
+    for batch, number, kept, recipe in product(batch_sizes, workers, cache, recipes):
+        for framework, count in (("torch", number), ("tensorflow", "auto")):
+            found[Case(framework, "cpu", batch, count, kept, "on", recipe, framework)] = None
+    return list(found)
+
+
+def saved_run(
+    cases: Sequence[Case], stages=STAGES, processes=3, rounds=5, seed=0, noise=0.03, **info: Any
+) -> dict[str, Any]:
+    """Return the content of a saved run."""
+    generator = np.random.default_rng(seed)
+    benchmarks = []
+    for stage, case in product(stages, cases):
+        speed = COST[stage] * FASTER.get(case.framework, 1.0) * (32 / case.batch_size) ** 0.2
+        medians = speed * np.exp(generator.normal(0, noise, processes))
+        seconds = medians[:, None] * np.exp(generator.normal(0, noise, (processes, rounds)))
+        benchmarks.append(_benchmark(stage, case, seconds, info))
+    record = {"schema": 1, "command": ["benchmarks"], "pictures": pictures(cases), "not_measured": []}
+    machine = {"cpu": {"brand_raw": "A CPU", "cores": 2, "usable_threads": 2}, "memory_bytes": 24 * 2**30}
+    machine |= {"gpus": [], "system": "Linux", "release": "6", "python_version": "3.11.7", "libraries": {}}
+    when = "2026-11-21T12:00:00+00:00"
+    return {"machine_info": machine, "datetime": when, "benchmarks": benchmarks, "stagebench": record}
+
+
+def _benchmark(stage, case, seconds, changes) -> dict[str, Any]:
+    training = stage == "training"
+    info = {
+        "stage": stage,
+        **plain(case),
+        "framework_version": "1.0",
+        "device_name": "A CPU",
+        "threads": 2,
+        "images": IMAGES.get(stage),
+        "cold_seconds": float(2 * np.median(seconds)),
+        "peak_rss_bytes": 700 * 2**20,
+        "processes": len(seconds),
+        "rounds_per_process": [len(process) for process in seconds],
+        "limit_seconds": float(0.2 * np.median(seconds)),
+        "loss": 2.5 if training else None,
+        "accuracy": 0.25 if training else None,
+        "epoch_losses": [4.0, 3.0, 2.5] if training else None,
+        "epoch_accuracies": [0.1, 0.2, 0.25] if training else None,
+        "layers": [dict(zip(("kind", "output_shape", "parameters"), layer, strict=True)) for layer in LAYERS]
+        if stage == "model_building"
+        else None,
+        "data_wait_fraction": 0.2 if training else None,
+        "workload": {"classes": 100, "input_size": 32, "epochs": 2, "learning_rate": 0.001, "seed": 25},
+        "dataset_fingerprint": "0123456789abcdef",
+        "noise_log_ratios": [0.01, -0.02, 0.015, -0.01, 0.02],
+        "noise_missing": None,
+        **changes,
+    }
+    return {"stats": {"data": seconds.ravel().tolist()}, "extra_info": info}
+
+
+def pictures(cases: Sequence[Case]) -> list[dict[str, str]]:
+    """Return two pictures for each framework's recipe."""
+    sides = dict.fromkeys((case.environment, case.framework, case.recipe) for case in cases)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 256, 3), np.uint8)
+    png = {"prepared": _png(pixels), "flipped": _png(pixels[:, ::-1])}
+    return [{**dict(zip(("environment", "framework", "recipe"), side, strict=True)), **png} for side in sides]
+
+
+def _png(pixels) -> str:
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def hostile(case: Case, text: str) -> Case:
+    """Return the case under a name that some stranger gave to its environment."""
+    return replace(case, environment=text)

@@ -1,0 +1,351 @@
+"""The charts of a report as Vega-Lite specifications, each with its data and the same data as a table.
+
+A page draws them from these, and `stagebench report --format svg` does too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stagebench.analysis.result import Result
+from stagebench.case import STAGES, Stage
+from stagebench.reporting import tables
+from stagebench.reporting.report import AXES, Entry, Report
+from stagebench.reporting.tables import Table, words
+
+Values = list[dict[str, Any]]
+Spec = dict[str, Any]
+
+FRAMEWORKS = ("torch", "tensorflow", "simulated")
+COLOURS = ("#d9700a", "#3a86d0", "#7a8793")
+SHAPES = ("circle", "triangle-up", "square")
+"""A framework is told by its shape and by its colour; both can be seen on white and on black."""
+PARTS: dict[str, str] = {
+    "data loading": "#56b4e9",
+    "model building": "#cc79a7",
+    "training: computing": "#d9700a",
+    "training: waiting for data": "#f6c48c",
+    "training": "#d9700a",
+    "model saving": "#8f9aa6",
+    "model loading": "#5f6b76",
+    "evaluation": "#009e73",
+}
+"""What a bar is stacked from, with its colours, in order."""
+ROW_HEIGHT = 30
+SCALED: tuple[Stage, ...] = ("data_loading", "training", "evaluation")
+"""Stages whose throughput in images a second can be said."""
+WIDE_RANGE = 8
+"""Times that are further apart than this factor stand on a logarithmic axis."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture of some data."""
+
+    name: str
+    """Its file's name, and its place in the page."""
+    title: str
+    caption: str
+    spec: Spec
+    values: Values
+    """Rows; `case` in each is the index of its entry in the report."""
+    table: Table
+    rows_of_cases: bool = field(default=False)
+    """Whether each case is a row of its own, so that many cases make it tall."""
+
+
+def charts(report: Report) -> list[Chart]:
+    """Return every chart for which the report has data."""
+    found = [_stage_chart(report, stage) for stage in report.stages]
+    found += [_pipeline_chart(report, moment) for moment in ("steady", "cold")]
+    found += [_wait_chart(report), _limit_chart(report)]
+    found += [_scaling_chart(report, stage, axis) for axis in ("batch size", "workers") for stage in SCALED]
+    found += [_epoch_chart(report, figure) for figure in ("loss", "accuracy")]
+    return [chart for chart in found if chart.values]
+
+
+def complete(chart: Chart, report: Report) -> Spec:
+    """Return a specification that stands alone: with data, title and size, in dark ink on white."""
+    rows = [{**described(report.entries[row["case"]]), **row} for row in chart.values]
+    data = {
+        "data": {"name": "rows", "values": rows},
+        "width": 560,
+        "title": {"text": chart.title, "anchor": "start"},
+    }
+    ink = {"background": "white", "padding": 12, "config": config("#222222")}
+    return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", **chart.spec, **data, **ink}
+
+
+def described(entry: Entry) -> dict[str, Any]:
+    """Return what charts show of a case."""
+    axes = {axis.replace(" ", "_"): str(value(entry.case)) for axis, value in AXES.items()}
+    label = f"{entry.name}\n{entry.settings}" if entry.settings else entry.name
+    return {**axes, "kind": entry.case.framework, "label": label, "of": entry.settings, "run": entry.run + 1}
+
+
+def config(ink: str) -> Spec:
+    """Return what all charts look like, with the colour of text and lines."""
+    font = "system-ui, sans-serif"
+    text = {"labelColor": ink, "titleColor": ink, "labelFont": font, "titleFont": font}
+    lines = {"gridColor": ink, "gridOpacity": 0.15, "domainColor": ink, "tickColor": ink}
+    return {
+        "axis": {**text, **lines, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        "axisY": {"labelLimit": 300, "labelPadding": 6},
+        "legend": {**text, "labelFontSize": 12, "orient": "top", "columns": 4, "labelLimit": 300},
+        "title": {"color": ink, "font": font, "fontSize": 14},
+        "text": {"font": font, "fontSize": 12},
+        "view": {"stroke": None},
+    }
+
+
+def _stage_chart(report: Report, stage: Stage) -> Chart:
+    found = list(report.results(stage))
+    unit, scale = _unit(result.median_seconds for _, result, _ in found)
+    seconds = [s for _, result, _ in found for process in result.rounds for s in process]
+    axis = {"title": f"time ({unit}); left is faster", "scale": _time_scale(seconds)}
+    order = {"field": "rank", "op": "min"}
+    y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": _two_lines()}
+
+    def x(name: str) -> Spec:
+        return {"field": name, "type": "quantitative", **axis}
+
+    rounds = {
+        "transform": [{"flatten": ["rounds"]}],
+        "mark": {"type": "point", "filled": True, "opacity": 0.55, "size": 45},
+        "encoding": {"x": x("rounds"), "y": y, **_framework(report), "tooltip": _tooltip(x("rounds"), unit)},
+    }
+    interval = {
+        "mark": {"type": "rule", "strokeWidth": 2, "color": "#808080"},
+        "encoding": {"x": x("low"), "x2": {"field": "high"}, "y": y},
+    }
+    median = {
+        "mark": {"type": "tick", "thickness": 3, "size": 20, "color": "#808080"},
+        "encoding": {"x": x("median"), "y": y, "tooltip": _tooltip(x("median"), unit, "median")},
+    }
+    values = [
+        {
+            "case": entry.index,
+            "rank": rank,
+            "median": _short(result.median_seconds * scale),
+            "low": _short((result.interval or (result.median_seconds,))[0] * scale),
+            "high": _short((result.interval or (result.median_seconds,))[-1] * scale),
+            "rounds": [_short(s * scale) for process in result.rounds for s in process],
+        }
+        for rank, (entry, result, _) in enumerate(sorted(found, key=lambda row: row[1].median_seconds))
+    ]
+    return Chart(
+        name=stage,
+        title=f"{words(stage)}: time of every round ({unit})",
+        caption="Each point is a round, the upright line the median, the bar its 95% interval.",
+        spec={"height": {"step": ROW_HEIGHT}, "layer": [interval, rounds, median]},
+        values=values,
+        table=_rounds_table(found, unit, scale),
+        rows_of_cases=True,
+    )
+
+
+def _rounds_table(found: Sequence[tuple[Entry, Result, Any]], unit: str, scale: float) -> Table:
+    rows = []
+    for entry, result, _ in found:
+        for number, process in enumerate(result.rounds, start=1):
+            cells = (str(number), " ".join(f"{s * scale:.4g}" for s in process))
+            rows.append(tables.Row((entry.label, *cells), entry.index))
+    return Table("every round", ("case", "process", f"rounds ({unit})"), rows)
+
+
+def _pipeline_chart(report: Report, moment: str) -> Chart:
+    values: Values = []
+    for stage in report.stages:
+        for entry, result, _ in report.results(stage):
+            seconds = result.median_seconds if moment == "steady" else result.cold_seconds
+            waits = result.info.get("data_wait_fraction") if moment == "steady" else None
+            parts = {words(stage): 1.0}
+            if waits is not None:
+                parts = {"training: computing": 1 - waits, "training: waiting for data": waits}
+            for part, of in parts.items():
+                at = list(PARTS).index(part)
+                values.append({"case": entry.index, "part": part, "at": at, "seconds": _short(seconds * of)})
+    shown = [part for part in PARTS if any(value["part"] == part for value in values)]
+    scale = {"domain": shown, "range": [PARTS[part] for part in shown]}
+    colour = {"field": "part", "type": "nominal", "scale": scale, "title": None}
+    spec = {
+        "height": {"step": ROW_HEIGHT},
+        "mark": {"type": "bar", "stroke": "#808080", "strokeWidth": 0.5, "height": {"band": 0.65}},
+        "encoding": {
+            "y": {**_case_axis(), "sort": {"field": "seconds", "op": "sum"}},
+            "x": {"field": "seconds", "type": "quantitative", "title": "time (s)", "stack": "zero"},
+            "color": colour,
+            "order": {"field": "at", "type": "quantitative"},
+            "tooltip": [{"field": "label"}, {"field": "part"}, {"field": "seconds", "title": "seconds"}],
+        },
+    }
+    first = "first executions in fresh processes" if moment == "cold" else "medians of the rounds"
+    caption = f"Stages are stacked in the order of the legend: {first}. Training loads its data itself."
+    title = f"the whole pipeline, {moment} (s)"
+    table = tables.pipeline_table(report)
+    return Chart(f"pipeline_{moment}", title, caption, spec, values, table, rows_of_cases=True)
+
+
+def _wait_chart(report: Report) -> Chart:
+    values = [
+        {"case": entry.index, "waits": _short(100 * fraction)}
+        for entry, result, _ in report.results("training")
+        if (fraction := result.info.get("data_wait_fraction")) is not None
+    ]
+    x = {"field": "waits", "type": "quantitative", "title": "waiting for batches (% of the time)"}
+    mark = {"type": "point", "filled": True, "opacity": 1, "size": 80}
+    y = {**_case_axis(), "sort": {"field": "waits", "op": "min"}}
+    encoding = {"y": y, "x": x, **_framework(report), "tooltip": _tooltip(x, "%")}
+    caption = "Share of a training epoch in which the training loop waits for its next batch."
+    spec = {"height": {"step": ROW_HEIGHT}, "mark": mark, "encoding": encoding}
+    table = tables.wait_table(report)
+    return Chart("data_wait", "where training waits for data (%)", caption, spec, values, table, True)
+
+
+def _limit_chart(report: Report) -> Chart:
+    values = [
+        {"case": entry.index, "stage": words(stage), "reached": _short(100 * result.limit_fraction)}
+        for stage in report.stages
+        for entry, result, _ in report.results(stage)
+        if result.limit_fraction
+    ]
+    for value in values:
+        value["text"] = f"{value['reached']:.2g}%"
+    stages = {"sort": [words(stage) for stage in STAGES], "axis": {"orient": "top", "labelAngle": -30}}
+    scale = {"type": "log", "range": ["#dbe9f6", "#2f6fae"]}
+    x = {"field": "stage", "type": "nominal", "title": None, **stages}
+    fill = {"field": "reached", "type": "quantitative", "scale": scale, "legend": None}
+    dark = {"test": "datum.reached > 20", "value": "#ffffff"}
+    position = {"x": x, "y": _case_axis()}
+    layer = [
+        {"mark": {"type": "rect", "stroke": "#808080"}, "encoding": {**position, "color": fill}},
+        {
+            "mark": "text",
+            "encoding": {
+                **position,
+                "text": {"field": "text"},
+                "color": {"condition": dark, "value": "#111111"},
+            },
+        },
+    ]
+    return Chart(
+        "limits",
+        "per cent of the machine's limit",
+        "100% is what this machine could do at best, as measured beside the rounds.",
+        {"height": {"step": ROW_HEIGHT}, "layer": layer},
+        values,
+        tables.limit_table(report),
+        rows_of_cases=True,
+    )
+
+
+def _scaling_chart(report: Report, stage: Stage, axis: str) -> Chart:
+    field_name = axis.replace(" ", "_")
+    order = [str(value) for value in report.varying[axis]]
+    values = []
+    for entry, result, _ in report.results(stage):
+        if not result.images_per_second or len(order) < 2:
+            continue
+        low, high = result.images_per_second_interval or (result.images_per_second,) * 2
+        figures = {"images": result.images_per_second, "low": low, "high": high}
+        line = "/".join(str(value(entry.case)) for name, value in AXES.items() if name != axis)
+        at = {"case": entry.index, "line": f"{line}/{entry.run}"}
+        values.append({**at, **{name: _short(figure) for name, figure in figures.items()}})
+    x = {"field": field_name, "type": "ordinal", "sort": order, "title": axis, "axis": {"labelAngle": 0}}
+    y = {"field": "images", "type": "quantitative", "title": "images/s", "scale": {"zero": True}}
+    dash = {"field": "cache", "type": "nominal", "title": "cache", "sort": ["on", "off"]}
+    common = {"x": x, "detail": {"field": "line"}}
+    framework = _framework(report)
+    layer = [
+        {"mark": "line", "encoding": {**common, "y": y, "color": framework["color"], "strokeDash": dash}},
+        {"mark": {"type": "rule", "color": "#808080"}, "encoding": {**common, "y": {**y, "field": "low"},
+                                                                  "y2": {"field": "high"}}},
+        {
+            "mark": {"type": "point", "filled": True, "opacity": 1, "size": 60},
+            "encoding": {**common, "y": y, **framework, "tooltip": _tooltip(y, "images/s")},
+        },
+    ]  # fmt: skip
+    caption = "Bars are 95% intervals. Settings were measured one after the other, rivals in turns."
+    if axis == "workers":
+        caption += " auto: the framework sizes its own threads."
+    spec = {"height": 240, "layer": layer}
+    title = f"{words(stage)}: images/s over {axis}"
+    table = tables.scaling_table(report, [stage])
+    return Chart(f"scaling_{stage}_{field_name}", title, caption, spec, values, table)
+
+
+def _epoch_chart(report: Report, figure: str) -> Chart:
+    values = [
+        {"case": entry.index, "epoch": number, figure: _short(value)}
+        for entry, result, _ in report.results("training")
+        for number, value in enumerate(result.info.get(f"epoch_{_plural(figure)}") or [], start=1)
+    ]
+    x = {"field": "epoch", "type": "ordinal", "axis": {"labelAngle": 0, "labelOverlap": True}}
+    y = {"field": figure, "type": "quantitative", "title": f"training {figure}", "scale": {"zero": False}}
+    if figure == "accuracy":
+        y["axis"] = {"format": ".1%"}
+    common = {"x": x, "y": y}
+    points = {**common, **_framework(report), "tooltip": _tooltip(y, "")}
+    layer = [
+        {
+            "mark": {"type": "line", "opacity": 0.6},
+            "encoding": {**common, "detail": {"field": "case"}, "color": points["color"]},
+        },
+        {"mark": {"type": "point", "filled": True, "opacity": 0.7, "size": 45}, "encoding": points},
+    ]
+    caption = "As the framework reports it after each epoch of its first training, and of one more."
+    spec = {"height": 240, "layer": layer}
+    title = f"training {figure} over epochs"
+    return Chart(f"epoch_{figure}", title, caption, spec, values, tables.epoch_table(report))
+
+
+def _plural(figure: str) -> str:
+    return {"loss": "losses", "accuracy": "accuracies"}[figure]
+
+
+def _framework(report: Report) -> dict[str, Spec]:
+    """Return what tells frameworks apart: colour and shape, the same in all charts."""
+    domain = {"field": "kind", "type": "nominal", "title": None}
+    present = {entry.case.framework for entry in report.entries}
+    shown = [number for number, framework in enumerate(FRAMEWORKS) if framework in present]
+    names = [FRAMEWORKS[number] for number in shown]
+    return {
+        "color": {**domain, "scale": {"domain": names, "range": [COLOURS[number] for number in shown]}},
+        "shape": {**domain, "scale": {"domain": names, "range": [SHAPES[number] for number in shown]}},
+    }
+
+
+def _case_axis() -> Spec:
+    return {"field": "label", "type": "nominal", "title": None, "axis": _two_lines()}
+
+
+def _two_lines() -> Spec:
+    middle = (
+        r"indexof(datum.value, '\n') < 0 ? 0 : -7"  # of the first line, so that both stand beside the row
+    )
+    return {"labelExpr": r"split(datum.label, '\n')", "labelOffset": {"expr": middle}, "ticks": False}
+
+
+def _tooltip(field: Mapping[str, Any], unit: str, title: str = "") -> list[Spec]:
+    text = f"{title or field['field']} ({unit})" if unit else title or field["field"]
+    return [{"field": "label", "title": "case"}, {"field": field["field"], "title": text}]
+
+
+def _time_scale(seconds: Sequence[float]) -> Spec:
+    if max(seconds, default=1) > WIDE_RANGE * min(seconds, default=1):
+        return {"type": "log", "nice": False, "padding": 8}
+    return {"zero": False, "padding": 8}
+
+
+def _unit(medians: Any) -> tuple[str, float]:
+    """Return the unit in which the typical time has one to three digits before the point, and its factor."""
+    typical = sorted(medians)
+    middle = typical[len(typical) // 2] if typical else 1.0
+    return ("s", 1.0) if middle >= 1 else ("ms", 1e3) if middle >= 1e-3 else ("us", 1e6)
+
+
+def _short(value: float) -> float:
+    """Keep four digits, which is more than the noise leaves and half the bytes."""
+    return float(f"{value:.4g}")

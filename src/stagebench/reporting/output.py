@@ -1,0 +1,92 @@
+"""Reports on their way to a file: whole or not at all, and with one sentence where that fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import vl_convert
+
+from stagebench.measurement.errors import StorageError
+from stagebench.reporting.charts import charts, complete
+from stagebench.reporting.html import page
+from stagebench.reporting.markdown import markdown
+from stagebench.reporting.report import Report
+
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""Environment variable in which GitHub names the file whose Markdown it shows beside a job."""
+PICTURE_SCALE = 2
+"""Pixels of a PNG for each of a chart's."""
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the HTML report.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    """
+    _write(path, page(report).encode())
+
+
+def write_markdown(report: Report, path: Path) -> None:
+    """Write the Markdown report.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    """
+    _write(path, markdown(report).encode())
+
+
+def write_charts(report: Report, kind: str, folder: Path) -> list[Path]:
+    """Write each chart as a file of its own; returns their paths.
+
+    Args:
+        report: whose charts.
+        kind: `svg` or `png`.
+        folder: is made if it is not there.
+
+    Raises:
+        StorageError: a file cannot be written.
+
+    """
+    paths = []
+    for chart in charts(report):
+        spec = complete(chart, report)
+        if kind == "svg":
+            content = str(vl_convert.vegalite_to_svg(spec)).encode()
+        else:
+            content = bytes(vl_convert.vegalite_to_png(spec, scale=PICTURE_SCALE))
+        paths.append(folder / f"{chart.name}.{kind}")
+        _write(paths[-1], content)
+    return paths
+
+
+def append_to_step_summary(report: Report) -> Path | None:
+    """Append the Markdown report to GitHub's step summary, where there is one; returns its path.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    """
+    name = os.environ.get(STEP_SUMMARY)
+    if not name:
+        return None
+    try:
+        with Path(name).open("a", encoding="utf-8") as summary:
+            summary.write(markdown(report))
+    except OSError as error:
+        raise StorageError(f"{name} (${STEP_SUMMARY}) cannot be written: {error.strerror}") from None
+    return Path(name)
+
+
+def _write(path: Path, content: bytes) -> None:
+    staged = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_bytes(content)
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from None

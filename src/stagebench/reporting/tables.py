@@ -1,0 +1,301 @@
+"""The tables of a report, in plain text: Markdown and HTML write the same ones."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from stagebench.analysis.group import floor_of
+from stagebench.analysis.result import Result
+from stagebench.case import STAGES, Stage
+from stagebench.reporting.figures import duration, relative, share
+from stagebench.reporting.report import Entry, Report
+from stagebench.reporting.run import Run
+
+NUMERIC = frozenset("0123456789-")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    cells: tuple[str, ...]
+    entry: int | None = None
+    """Index of the case that it is about, by which it is filtered."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+    note: str = ""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column, whether it holds figures, which stand to the right."""
+        return [
+            all(row.cells[column][:1] in NUMERIC for row in self.rows if row.cells[column])
+            for column in range(len(self.columns))
+        ]
+
+
+def words(stage: Stage) -> str:
+    """Write a stage's name as text."""
+    return stage.replace("_", " ")
+
+
+def stage_table(report: Report, stage: Stage) -> Table:
+    """Every case of a stage: times, interval, ratio and verdict."""
+    columns = ["case", "median", "95% interval", "rounds", "cold", "images/s", "of the limit", "peak"]
+    rows = []
+    for entry, result, group in report.results(stage):
+        verdict = group.verdicts[result.case]
+        cells = [
+            duration(result.median_seconds),
+            _interval(result),
+            _rounds(result),
+            duration(result.cold_seconds),
+            f"{result.images_per_second:,.0f}" if result.images_per_second else "",
+            share(result.limit_fraction) if result.limit_fraction else "",
+            f"{result.info['peak_rss_bytes'] / 2**20:,.0f} MiB",
+        ]
+        judged = verdict.word if verdict else ""
+        rows.append(Row((entry.label, *cells, relative(result, group), judged), entry.index))
+    return Table(words(stage), (*columns, "x fastest of its group (95%)", "verdict"), rows)
+
+
+def _interval(result: Result) -> str:
+    if result.interval is None:
+        return ""
+    low, high = result.interval
+    return f"{duration(low)} to {duration(high)}"
+
+
+def _rounds(result: Result) -> str:
+    counts = sorted({len(process) for process in result.rounds})
+    rounds = "-".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"{len(result.rounds)} x {rounds}"
+
+
+def pipeline_table(report: Report) -> Table:
+    """The steady and the first execution of every stage of every case, and their sums."""
+    rows = []
+    for moment in ("steady", "cold"):
+        for entry, results in _by_entry(report):
+            seconds = {r.stage: r.median_seconds if moment == "steady" else r.cold_seconds for r in results}
+            cells = (duration(seconds[stage]) if stage in seconds else "" for stage in STAGES)
+            whole = duration(sum(seconds.values())) if len(seconds) == len(STAGES) else ""
+            rows.append(Row((entry.label, moment, *cells, whole), entry.index))
+    return Table("the whole pipeline", ("case", "execution", *map(words, STAGES), "all stages"), rows)
+
+
+def wait_table(report: Report) -> Table:
+    """How much of training every case waits for batches."""
+    rows = [
+        Row((entry.label, share(fraction) if fraction else "0%"), entry.index)
+        for entry, result, _ in report.results("training")
+        if (fraction := result.info.get("data_wait_fraction")) is not None
+    ]
+    return Table("where training waits for data", ("case", "share of the time"), rows)
+
+
+def limit_table(report: Report) -> Table:
+    """How much of what the machine could do at best each case reaches at each stage."""
+    rows = []
+    for entry, results in _by_entry(report):
+        reached = {result.stage: result.limit_fraction for result in results}
+        if any(reached.values()):
+            cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in STAGES)
+            rows.append(Row((entry.label, *cells), entry.index))
+    return Table("per cent of the machine's limit", ("case", *map(words, STAGES)), rows)
+
+
+def scaling_table(report: Report, stages: Iterable[Stage]) -> Table:
+    """Throughput of every case, by what it may scale with."""
+    rows = []
+    for stage in stages:
+        for entry, result, _ in report.results(stage):
+            interval = result.images_per_second_interval
+            if result.images_per_second:
+                cells = (str(entry.case.batch_size), str(entry.case.workers))
+                sure = f"{interval[0]:,.0f} to {interval[1]:,.0f}" if interval else ""
+                figures = (f"{result.images_per_second:,.0f}", sure)
+                rows.append(Row((words(stage), entry.label, *cells, *figures), entry.index))
+    columns = ("stage", "case", "batch size", "workers", "images/s", "95% interval")
+    return Table("throughput", columns, rows)
+
+
+def epoch_table(report: Report) -> Table:
+    """Loss and accuracy of every case after each epoch of its first training."""
+    rows = []
+    for entry, result, _ in report.results("training"):
+        losses = result.info.get("epoch_losses") or []
+        accuracies = result.info.get("epoch_accuracies") or [None] * len(losses)
+        for number, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), start=1):
+            shown = "" if accuracy is None else f"{100 * accuracy:.2f}%"
+            rows.append(Row((entry.label, str(number), f"{loss:.4f}", shown), entry.index))
+    return Table("loss and accuracy", ("case", "epoch", "training loss", "training accuracy"), rows)
+
+
+def model_table(report: Report) -> Table:
+    """The layers of the model that each framework has built, side by side."""
+    models: dict[str, list[dict[str, Any]]] = {}
+    for entry, result, _ in report.results("model_building"):
+        if result.info.get("layers"):
+            side = _side(entry, report)
+            models.setdefault(side, result.info["layers"])
+    rows = []
+    for number in range(max(map(len, models.values()), default=0)):
+        layers = [layers[number] if number < len(layers) else None for layers in models.values()]
+        kinds = dict.fromkeys(str(layer["kind"]) for layer in layers if layer)
+        shapes = (" x ".join(map(str, layer["output_shape"])) if layer else "" for layer in layers)
+        parameters = (f"{layer['parameters']:,}" if layer else "" for layer in layers)
+        cells = (figure for pair in zip(shapes, parameters, strict=True) for figure in pair)
+        rows.append(Row((" / ".join(kinds), *cells)))
+    if rows:
+        totals = (sum(layer["parameters"] for layer in layers) for layers in models.values())
+        rows.append(Row(("all", *(cell for total in totals for cell in ("", f"{total:,}")))))
+    columns = (column for side in models for column in (f"{side}: output", "parameters"))
+    return Table("the model", ("layer", *columns), rows)
+
+
+def equal_table(report: Report) -> Table:
+    """What every framework and recipe computed in this run, side by side."""
+    figures = {
+        "images in an epoch": ("data_loading", "images", "{:,}"),
+        "images trained on in a round": ("training", "images", "{:,}"),
+        "images evaluated": ("evaluation", "images", "{:,}"),
+        "training loss, last epoch": ("training", "loss", "{:.4f}"),
+        "training accuracy, last epoch": ("training", "accuracy", "{:.2%}"),
+        "test loss": ("evaluation", "loss", "{:.4f}"),
+        "test accuracy": ("evaluation", "accuracy", "{:.2%}"),
+        "bytes of the model file": ("model_saving", "file_bytes", "{:,}"),
+    }
+    found: dict[str, dict[str, list[float]]] = {figure: {} for figure in figures}
+    for figure, (stage, key, _) in figures.items():
+        for entry, result, _group in report.results(stage):  # type: ignore[arg-type]
+            if (value := result.info.get(key)) is not None:
+                found[figure].setdefault(_side(entry, report), []).append(value)
+    sides = list(dict.fromkeys(side for values in found.values() for side in values))
+    rows = []
+    for figure, values in found.items():
+        if values:
+            pattern = figures[figure][2]
+            rows.append(Row((figure, *(_range(values.get(side, []), pattern) for side in sides))))
+    differences = picture_differences(report)
+    if differences:
+        cells = (f"{differences[side]} of 255" if side in differences else "" for side in sides)
+        rows.append(Row(("largest difference of sixteen prepared images to the first column's", *cells)))
+    return Table("equal work", ("", *sides), rows, "Ranges are over all cases of the column.")
+
+
+def _side(entry: Entry, report: Report) -> str:
+    case = entry.case
+    run = f" (run {entry.run + 1})" if len(report.runs) > 1 else ""
+    return f"{case.environment} {case.recipe}{run}" if report.by_recipe else f"{case.environment}{run}"
+
+
+def _range(values: Sequence[float], pattern: str) -> str:
+    if not values:
+        return ""
+    return " to ".join(dict.fromkeys(pattern.format(value) for value in (min(values), max(values))))
+
+
+def picture_differences(report: Report) -> dict[str, int]:
+    """Return the largest difference, in grey levels, of each side's prepared images to those of the first."""
+    images = {}
+    for number, run in enumerate(report.runs):
+        several = f" (run {number + 1})" if len(report.runs) > 1 else ""
+        for entry in run.pictures:
+            recipe = f" {entry['recipe']}" if report.by_recipe else ""
+            file = io.BytesIO(base64.b64decode(entry["prepared"]))
+            with PIL.Image.open(file, formats=["png"]) as image:
+                images[f"{entry['environment']}{recipe}{several}"] = np.asarray(image, np.int16)
+    shapes = {image.shape for image in images.values()}
+    if len(images) < 2 or len(shapes) > 1:
+        return {}
+    first = next(iter(images.values()))
+    return {side: int(np.abs(image - first).max()) for side, image in images.items()}
+
+
+def not_measured_table(report: Report) -> Table:
+    """Cases that failed or were skipped, with the reasons."""
+    rows = [
+        Row((words(missing.stage), entry.label, missing.outcome, missing.reason), entry.index)
+        for entry, missing in report.not_measured()
+    ]
+    return Table("failed and skipped", ("stage", "case", "outcome", "reason"), rows)
+
+
+def environment_table(run: Run) -> Table:
+    """Machine, versions, options and data set of a run."""
+    cpu = run.machine["cpu"]
+    libraries = run.machine.get("libraries") or {}
+    info = run.results[0].info if run.results else {}
+    memory = f"{run.machine.get('memory_bytes', 0) / 2**30:.0f} GiB"
+    processors = (
+        f"{run.cpu}; {cpu.get('cores', '?')} cores, {cpu.get('usable_threads', '?')} threads may be used"
+    )
+    facts = {
+        "command line": f"pytest {' '.join(map(shlex.quote, run.command))}" if run.command else "",
+        "date": run.datetime,
+        "processor": processors,
+        "memory": memory,
+        "GPUs": ", ".join(map(str, run.machine.get("gpus") or ())) or "none",
+        "system": f"{run.machine.get('system', '')} {run.machine.get('release', '')}".strip(),
+        "Python": str(run.machine.get("python_version", "")),
+        **run.versions,
+        **{name: str(version) for name, version in libraries.items() if version},
+        "environment variables": _pairs(run.machine.get("thread_variables") or {}),
+        "workload": _pairs(info.get("workload") or {}),
+        "data set": f"fingerprint {info['dataset_fingerprint']}" if "dataset_fingerprint" in info else "",
+    }
+    return Table("environment", ("", ""), [Row((name, fact)) for name, fact in facts.items() if fact])
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def difference_tables(report: Report) -> list[tuple[str, Table]]:
+    """What `published` was measured to do otherwise than `matched`, by run."""
+    keys = ("choice", "framework", "published", "matched", "measured")
+    columns = (*keys[:-1], "measured difference")
+    return [
+        (f"What published does otherwise, {report.run_name(number)}", Table("ledger", columns, rows))
+        for number, run in enumerate(report.runs)
+        if (rows := [Row(tuple(difference.get(key, "") for key in keys)) for difference in run.differences])
+    ]
+
+
+def noise_table(report: Report) -> Table:
+    """What equal cases differ by on the machine, as far as it was measured."""
+    rows: dict[tuple[str, ...], dict[str, None]] = {}
+    for stage in report.stages:
+        for entry, result, group in report.results(stage):
+            processes = len(result.rounds)
+            floor = floor_of(result.info, processes, len(group.results))
+            text = floor if isinstance(floor, str) else f"{floor:.1%}"
+            compared = f"{len(group.results)} x {processes}"
+            key = (entry.case.device, _side(entry, report), compared, text)
+            rows.setdefault(key, {})[words(stage)] = None
+    columns = ("stages", "device", "framework", "cases x processes", "noise floor")
+    return Table("noise floors", columns, [Row((", ".join(of), *key)) for key, of in rows.items()])
+
+
+def _by_entry(report: Report) -> list[tuple[Entry, list[Result]]]:
+    found: dict[int, list[Result]] = {}
+    for stage in report.stages:
+        for entry, result, _ in report.results(stage):
+            found.setdefault(entry.index, []).append(result)
+    return [(report.entries[index], results) for index, results in sorted(found.items())]
