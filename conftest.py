@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import fields
@@ -16,9 +17,11 @@ from stagebench.analysis.result import Result
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import DatasetError, Manifest, default_cache_folder, prepare
 from stagebench.environments import Environment
+from stagebench.measurement.differences import Difference, measure_differences
 from stagebench.measurement.errors import StorageError
 from stagebench.measurement.journal import Journal
 from stagebench.measurement.machine import gpu_names, machine_info
+from stagebench.measurement.process import WorkerError
 from stagebench.measurement.replay import recorded_seconds, replay
 from stagebench.measurement.sample import Measurement
 from stagebench.measurement.schedule import Conditions
@@ -134,6 +137,10 @@ def _case_of(item: pytest.Item) -> Case:
     return Case(**{axis: item.callspec.params[axis] for axis in AXES})
 
 
+def _measured_by(item: pytest.Item) -> tuple[Stage, Case]:
+    return _stage_of(item), _case_of(item)
+
+
 def _is_measured(item: pytest.Item) -> bool:
     return item.get_closest_marker("stage") is not None
 
@@ -184,14 +191,32 @@ def measuring(
     settings = config.stash[SETTINGS]
     selected = [i for i in request.session.items if _is_measured(i) and not i.get_closest_marker("skip")]
     config.stash[SESSION] = Session(
-        [(_stage_of(item), _case_of(item)) for item in selected],
+        [_measured_by(item) for item in selected],
         Conditions(workload, manifest, settings.environments, settings.schedule),
         default_cache_folder(),
         journal,
         progress,
         against_itself=settings.values["noise"],
     )
+    if not config.getoption("benchmark_disable"):
+        recipes = {(case.framework, case.recipe) for _, case in map(_measured_by, selected)}
+        frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
+        config.stash[RECORD].differences += _differences(frameworks, progress)
     return config.stash[SESSION]
+
+
+def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
+    """Measure, before the first time is taken, what `published` does otherwise than `matched`."""
+    real = [name for name in frameworks if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing()]
+    try:
+        with tempfile.TemporaryDirectory(prefix="stagebench-") as folder:
+            found = measure_differences(real, Path(folder)) if real else []
+    except (DatasetError, WorkerError) as error:
+        progress.finish(f"what `published` does otherwise could not be measured: {error}")
+        return []
+    if found:
+        progress.finish(f"measured {len(found)} choices that `published` makes otherwise than `matched`")
+    return found
 
 
 @pytest.fixture

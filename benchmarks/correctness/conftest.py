@@ -139,7 +139,8 @@ class Suite:
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cache: Path) -> Suite:
     monkeypatch.setenv("STAGEBENCH_CACHE", str(suite_cache))
-    monkeypatch.delenv("STAGEBENCH_SIMULATED", raising=False)
+    for name in ("STAGEBENCH_SIMULATED", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     return Suite(pytester)
 
 

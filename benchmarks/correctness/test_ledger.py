@@ -14,7 +14,6 @@ import pytest
 from stagebench.case import Case, plain
 from stagebench.cli import main
 from stagebench.measurement.differences import Difference, measure_differences
-from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.ledger import cost_of_published
 from stagebench.reporting.run import read_run
 
@@ -23,6 +22,8 @@ MATCHED = [1.0, 2.0, 4.0]
 """Seconds of three rounds on a machine that slows down."""
 PUBLISHED = [2.0, 4.4, 7.2]
 """2, 2.2 and 1.8 times as many."""
+
+DIFFERENCE = Difference("Adam", "simulated", "`epsilon=1e-07`", "`epsilon=1e-08`", "0.14 of the rate")
 
 Save = Callable[..., Path]
 
@@ -45,7 +46,10 @@ def save(tmp_path: Path) -> Save:
     def save_(*benchmarks: dict[str, Any]) -> Path:
         path = tmp_path / "run.json"
         machine = {"cpu": {"brand_raw": "A CPU"}}
-        path.write_text(json.dumps({"machine_info": machine, "benchmarks": benchmarks}))
+        section = {"differences": [vars(DIFFERENCE)]}
+        path.write_text(
+            json.dumps({"machine_info": machine, "benchmarks": benchmarks, "stagebench": section})
+        )
         return path
 
     return save_
@@ -88,7 +92,8 @@ def test_several_processes_count_once_each(save: Save) -> None:
 def test_each_setting_has_a_table(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ledger", str(save(*pair(), *pair(workers=2), *pair(batch_size=64)))]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "Times: simulated 1.0, on A CPU." in lines
+    assert "simulated 1.0, on A CPU." in lines
+    assert "| Adam | simulated | `epsilon=1e-07` | `epsilon=1e-08` | 0.14 of the rate |" in lines
     assert "cpu, batch 32, cache on, augment off:" in lines
     assert "| stage | simulated, 0 workers | simulated, 2 workers |" in lines
     assert "| training | 1.99 (1.55 to 2.56) | 1.99 (1.55 to 2.56) |" in lines
@@ -126,17 +131,13 @@ def test_rounds_without_a_neighbour_are_refused(save: Save, capsys: pytest.Captu
     assert_refused(path, f"{path} does not hold as many rounds", capsys)
 
 
-def test_an_unknown_framework_is_refused(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
-    path = save(*pair(framework="abacus"))
-    assert_refused(path, f"{path} holds unknown frameworks: abacus", capsys)
-
-
-def test_a_framework_that_is_not_installed_is_refused(
-    save: Save, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_does_not_say_what_differs_is_refused(
+    save: Save, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    absent = replace(FRAMEWORKS["torch"], imports=("no_such_module",))
-    monkeypatch.setitem(FRAMEWORKS, "torch", absent)
-    assert_refused(save(*pair(framework="torch")), "torch: no_such_module not installed here", capsys)
+    path = save(*pair())
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "stagebench": {}}))
+    assert_refused(path, f"{path} holds no differences between the recipes", capsys)
 
 
 def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from stagebench.analysis.group import floor_of
 from stagebench.dataset import DatasetError, default_cache_folder, prepare
-from stagebench.measurement.differences import measure_differences
 from stagebench.measurement.errors import StorageError
 from stagebench.measurement.machine import gpu_names
-from stagebench.measurement.process import WorkerError
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
-from stagebench.pipelines import FRAMEWORKS
-from stagebench.reporting.ledger import COMMAND, LedgerError, cost_of_published, ledger_of
+from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown
 from stagebench.reporting.output import append_to_step_summary, write_charts, write_markdown, write_page
 from stagebench.reporting.progress import Progress
@@ -38,14 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = subcommands.add_parser(
         "ledger",
         help="list what the recipe `published` does otherwise than `matched`, and what that costs",
-        description="Measure what the recipe `published` computes otherwise than `matched`, read what that "
-        "costs from a saved run, and print both as Markdown.",
+        description="Read from a saved run what the recipe `published` computes otherwise than `matched` and "
+        "what that costs, and print both as Markdown.",
     )
     command.add_argument(
         "run",
         metavar="RUN.json",
         type=Path,
-        help="what `pytest benchmarks --recipes=published,matched --benchmark-json=RUN.json` wrote",
+        help=f"what `{COMMAND}RUN.json` wrote",
     )
     command.set_defaults(run_command=lambda chosen: print_ledger(chosen.run))
     command = subcommands.add_parser(
@@ -83,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run_command(chosen)
-    except (DatasetError, LedgerError, OptionError, RunError, StorageError, WorkerError) as error:
+    except (DatasetError, LedgerError, OptionError, RunError, StorageError) as error:
         sys.stderr.write(f"stagebench: {error}\n")
         return 2
     return code
@@ -117,9 +113,15 @@ def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
     return 0
 
 
-def print_ledger(run: Path) -> int:
-    """Print the ledger of a saved run."""
-    sys.stdout.write(ledger(run))
+def print_ledger(path: Path) -> int:
+    """Print the ledger of a saved run.
+
+    Raises:
+        RunError: the file is no saved run.
+        LedgerError: no ledger can be made from the run.
+
+    """
+    sys.stdout.write(ledger(read_run(path)))
     return 0
 
 
@@ -158,32 +160,6 @@ def measure_noise(given: Callable[[str], Any]) -> int:
         text = floor if isinstance(floor, str) else f"{floor:.1%}"
         sys.stdout.write(f"  {stage:<14}  {device:<4}  {name:<10}  {text}\n")
     return 1 if session.failures else 0
-
-
-def ledger(path: Path) -> str:
-    """Return the ledger of a saved run in Markdown.
-
-    Raises:
-        LedgerError: the run cannot be used, or one of its frameworks is not installed.
-        DatasetError: the small data set that recipes are compared on cannot be written.
-        WorkerError: a worker process died, or its pipeline raised.
-
-    """
-    run = read_run(path)
-    if not cost_of_published(run):
-        hint = f"{COMMAND}{path}"
-        raise LedgerError(f"{path} holds no case in both recipes; write one that does with `{hint}`")
-    frameworks = dict.fromkeys(case.framework for case in run.cases)
-    if unknown := frameworks.keys() - FRAMEWORKS.keys():
-        raise LedgerError(f"{path} holds unknown frameworks: {', '.join(sorted(unknown))}")
-    real = [name for name in frameworks if FRAMEWORKS[name].imports]
-    for name in real:
-        if missing := FRAMEWORKS[name].missing():
-            raise LedgerError(missing)
-    with tempfile.TemporaryDirectory(prefix="stagebench-") as folder:
-        differences = measure_differences(real, Path(folder))
-    versions = {name: FRAMEWORKS[name].versions()[FRAMEWORKS[name].imports[0]] for name in real}
-    return ledger_of(run, differences, versions)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stagebench.analysis.ratio import Ratio, paired_ratio
 from stagebench.case import Case, Stage
-from stagebench.measurement.differences import Difference
 from stagebench.reporting.markdown import table_lines
 from stagebench.reporting.run import Run, in_order
-from stagebench.reporting.tables import Row, Table
+from stagebench.reporting.tables import Row, Table, difference_table
 
 COMMAND = "pytest benchmarks --recipes=published,matched --benchmark-json="
 
@@ -61,28 +59,22 @@ def cost_legend(run: Run) -> str:
     return f"Time of `published` divided by that of `matched`, with its 95% interval. {covered}"
 
 
-def ledger_of(run: Run, differences: Sequence[Difference], measured_with: Mapping[str, str]) -> str:
+def ledger(run: Run) -> str:
     """Return the ledger in Markdown.
 
-    Args:
-        run: what the run cost.
-        differences: what differs between its recipes.
-        measured_with: version of each framework that the differences were measured with.
+    Raises:
+        LedgerError: the run does not say what differs, or holds no case in both recipes.
 
     """
-    columns = ("choice", "framework", "published", "matched", "measured difference")
-    rows = [Row((row.choice, row.framework, row.published, row.matched, row.measured)) for row in differences]
-    lines = [
-        f"Times: {_versions(run.versions)}, on {run.cpu}.",
-        f"Differences: {_versions(measured_with)}, on the CPU.",
-        "",
-        "### What differs",
-        "",
-        *table_lines(Table("what differs", columns, rows)),
-        "",
-        "### What it costs",
-    ]
-    for table in cost_tables(run):
+    costs = cost_tables(run)
+    if not costs or not run.differences:
+        what = "case in both recipes" if not costs else "differences between the recipes"
+        hint = f"{COMMAND}{run.label}"
+        raise LedgerError(f"{run.label} holds no {what}; write one that does with `{hint}`")
+    versions = ", ".join(f"{environment} {version}" for environment, version in run.versions.items())
+    lines = [f"{versions}, on {run.cpu}.", "", "### What differs", "", *table_lines(difference_table(run))]
+    lines += ["", "### What it costs"]
+    for table in costs:
         lines += ["", f"{table.title}:", "", *table_lines(table)]
     return "\n".join([*lines, "", cost_legend(run), ""])
 
@@ -90,7 +82,3 @@ def ledger_of(run: Run, differences: Sequence[Difference], measured_with: Mappin
 def _column(case: Case) -> str:
     """What tells the cases of a table apart."""
     return case.environment if case.workers == "auto" else f"{case.environment}, {case.workers} workers"
-
-
-def _versions(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{framework} {version}" for framework, version in versions.items())

@@ -91,19 +91,26 @@ def read_run(path: Path) -> Run:
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is not JSON: {error}") from None
     try:
-        return _run(path, content)
+        return run_of(str(path), content)
     except (AttributeError, KeyError, TypeError, ValueError):
         hint = f"pytest benchmarks --benchmark-json={path}"
         raise RunError(f"{path} is not a run of this suite; write one with `{hint}`") from None
 
 
-def _run(path: Path, content: Mapping[str, Any]) -> Run:
+def run_of(label: str, content: Mapping[str, Any]) -> Run:
+    """Return the run that a saved file holds.
+
+    Raises:
+        RunError: it lacks the raw rounds.
+        AttributeError, KeyError, TypeError, ValueError: it is something else.
+
+    """
     record = content.get(SECTION, {})
     run = Run(
-        label=str(path),
+        label=label,
         machine=content["machine_info"],
         datetime=str(content.get("datetime", "")),
-        results=[_result(path, benchmark) for benchmark in content["benchmarks"]],
+        results=[_result(label, benchmark) for benchmark in content["benchmarks"]],
         not_measured=[
             NotMeasured(_stage(entry), case_of(entry), str(entry["outcome"]), str(entry["reason"]))
             for entry in record.get("not_measured", ())
@@ -117,15 +124,15 @@ def _run(path: Path, content: Mapping[str, Any]) -> Run:
     return run
 
 
-def _result(path: Path, benchmark: Mapping[str, Any]) -> Result:
+def _result(label: str, benchmark: Mapping[str, Any]) -> Result:
     info, stats = dict(benchmark["extra_info"]), benchmark["stats"]
     case, stage = case_of(info), _stage(info)
     if "data" not in stats:
-        raise RunError(f"{path} holds no raw rounds; save it with --benchmark-save-data")
+        raise RunError(f"{label} holds no raw rounds; save it with --benchmark-save-data")
     seconds = iter(map(float, stats["data"]))
     rounds = [list(islice(seconds, count)) for count in info["rounds_per_process"]]
     if not rounds or not all(rounds) or not all(0 < s < float("inf") for part in rounds for s in part):
-        raise RunError(f"{path} holds a round of {case.id} at {stage} that is no time")
+        raise RunError(f"{label} holds a round of {case.id} at {stage} that is no time")
     return Result(stage, case, rounds, info)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -91,13 +92,17 @@ def stage_sentence(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
         if won:
             parts.append(f"in {_of(won, outcomes)} {who} is faster, {_by_how_much(won)}")
     told = {
+        "alone": "there was nothing to compare with",
         "same": f"there is no difference above {SMALLEST_DIFFERENCE:.0%}",
         "unknown": "nobody can tell",
-        "alone": "there was nothing to compare with",
     }
     for word, text in told.items():
         if those := [found for found in outcomes if found.word == word]:
             parts.append(f"in {_of(those, outcomes)} {text}")
+    ahead = Counter(f.winner_name(by_recipe) for f in outcomes if f.word == "unknown")
+    if ahead:
+        least = (f"{who} in {count}" for who, count in ahead.most_common())
+        parts.append(f"there the least time was that of {', of '.join(least)}")
     told_in_all = "; ".join(parts)
     return f"{told_in_all[0].upper()}{told_in_all[1:]}."
 

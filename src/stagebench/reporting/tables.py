@@ -267,15 +267,11 @@ def _pairs(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def difference_tables(report: Report) -> list[tuple[str, Table]]:
-    """What `published` was measured to do otherwise than `matched`, by run."""
+def difference_table(run: Run) -> Table:
+    """What `published` was measured to do otherwise than `matched`."""
     keys = ("choice", "framework", "published", "matched", "measured")
-    columns = (*keys[:-1], "measured difference")
-    return [
-        (f"What published does otherwise, {report.run_name(number)}", Table("ledger", columns, rows))
-        for number, run in enumerate(report.runs)
-        if (rows := [Row(tuple(difference.get(key, "") for key in keys)) for difference in run.differences])
-    ]
+    rows = [Row(tuple(difference.get(key, "") for key in keys)) for difference in run.differences]
+    return Table("what published does otherwise", (*keys[:-1], "measured difference"), rows)
 
 
 def noise_table(report: Report) -> Table:
