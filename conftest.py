@@ -184,6 +184,7 @@ def measuring(
         journal,
         progress,
         against_itself=settings.values["noise"],
+        estimated=settings.preset.estimated,
     )
     return config.stash[SESSION]
 
