@@ -125,7 +125,7 @@ class Session:
         try:
             with turn(self._folder, waiting):
                 found = estimate(left, self._conditions, report)
-        except WorkerError as error:
+        except (WorkerError, OSError) as error:
             first, *others = str(error).splitlines()
             self._progress.finish(f"estimate: none, {' ... '.join([first, *others[-1:]])}")
         else:
