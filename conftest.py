@@ -197,6 +197,7 @@ def measuring(
         journal,
         progress,
         against_itself=settings.values["noise"],
+        estimated=settings.preset.estimated,
     )
     if not config.getoption("benchmark_disable"):
         recipes = {(case.framework, case.recipe) for _, case in map(_measured_by, selected)}

@@ -63,7 +63,7 @@ def test_a_repeated_value_counts_once(suite):
 
 
 def test_an_option_wins_over_its_preset(suite):
-    options = ("--preset=article", "--workers=0", "--augment=on", "--cache=on", "--stages=training")
+    options = ("--preset=article", "--workers=0", "--augment=on", "--cache=off", "--stages=training")
     result = suite.run(*options, "--collect-only", "-q", frameworks="torch")
 
     assert [size for size in (16, 32, 64) if f"batch{size}-" in result.stdout.str()] == [16, 32, 64]
@@ -83,7 +83,7 @@ def test_an_option_wins_over_its_preset(suite):
             "argument --stages: unknown value 'fitting'; known: data_loading, model_",
         ),
         ("--recipes=secret", "argument --recipes: unknown value 'secret'; known: matched, published"),
-        ("--preset=huge", "argument --preset: unknown value 'huge'; known: quick, article"),
+        ("--preset=huge", "argument --preset: unknown value 'huge'; known: quick, article, large"),
         ("--cache=maybe", "argument --cache: unknown value 'maybe'; known: off, on"),
         ("--batch-sizes=0", "argument --batch-sizes: '0' is not a whole number of 1 or more"),
         ("--batch-sizes=-1", "argument --batch-sizes: '-1' is not a whole number of 1 or more"),

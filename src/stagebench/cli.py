@@ -147,7 +147,15 @@ def measure_noise(given: Callable[[str], Any]) -> int:
     if not pairs:
         raise OptionError("none of the frameworks is installed, or no device is there")
     conditions = Conditions(settings.workload(manifest), manifest, environments, settings.schedule)
-    session = Session(pairs, conditions, folder, None, progress, against_itself=True)
+    session = Session(
+        pairs,
+        conditions,
+        folder,
+        None,
+        progress,
+        against_itself=True,
+        estimated=settings.preset.estimated,
+    )
     for pair in pairs:
         session.measured(*pair)
     for failure in session.failures:

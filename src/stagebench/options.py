@@ -13,6 +13,7 @@ from stagebench.environments import Environment
 from stagebench.measurement.machine import gpu_names, usable_threads
 from stagebench.measurement.schedule import ROUND_SECONDS, Schedule
 from stagebench.pipelines import FRAMEWORKS, INSTALLED
+from stagebench.presets import PRESETS, Preset
 
 Parser = Callable[[str], Any]
 
@@ -191,23 +192,15 @@ OPTIONS = (
     ),
 )
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "quick": {},
-    # The published tables' matrix. Each of its cases trains for 20 epochs: hours on a laptop.
-    "article": {
-        "batch_sizes": (16, 32, 64),
-        "workers": (0, 5, 10, 15, 20),
-        "augment": SWITCH,
-        "recipes": ("published",),
-        "train_images": 50_000,
-        "test_images": 10_000,
-        "epochs": 20,
-        "rounds": 1,
-    },
-}
-"""Values that stand in for the defaults; an option that is given wins over its preset."""
-
-PRESET = Option("--preset", one_of(*PRESETS), "quick", f"of {', '.join(PRESETS)} (default: quick)")
+PRESET = Option(
+    "--preset",
+    one_of(*PRESETS),
+    "quick",
+    "what stands in for the defaults: "
+    + "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items())
+    + " (default: quick)",
+)
+"""An option that is given wins over its preset."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +208,7 @@ class Settings:
     """What the options of a session come to."""
 
     values: Mapping[str, Any]
+    preset: Preset
 
     @classmethod
     def resolve(cls, given: Callable[[str], Any]) -> Settings:
@@ -222,20 +216,27 @@ class Settings:
 
         `given` returns the parsed value of an option by name, or None.
         """
-        preset = PRESETS[given(PRESET.name) or PRESET.default]
+        name = given(PRESET.name) or PRESET.default
+        preset = PRESETS[name]
         values = {}
         for option in OPTIONS:
             value = given(option.name)
             if value is None:
                 default = option.default() if callable(option.default) else option.default
-                value = preset.get(option.name, default)
+                value = preset.values.get(option.name, default)
             values[option.name] = value
         names = [environment.name for environment in values["env"]]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise OptionError(f"--env names {' and '.join(sorted(repeated))} more than once")
         if values["max_time"] and not values["precision"]:
             raise OptionError("--max-time limits --precision, which is not given")
-        return cls(values)
+        settings = cls(values, preset)
+        if settings.environments and not settings.cases:
+            raise OptionError(
+                f"--preset {name} has no such case; its tables have, though not in every combination, "
+                f"{preset.axes}"
+            )
+        return settings
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -257,7 +258,7 @@ class Settings:
         axes = ("devices", "batch_sizes", "workers", "cache", "augment", "recipes")
         names = {name: environment.framework for name, environment in self.environments.items()}
         matrix = Matrix(names, **{axis: self.values[axis] for axis in axes})
-        return matrix.cases(name for name, f in FRAMEWORKS.items() if f.chooses_workers)
+        return self.preset.keep(matrix.cases(n for n, f in FRAMEWORKS.items() if f.chooses_workers))
 
     @property
     def dataset_request(self) -> DatasetRequest:

@@ -11,13 +11,15 @@ from typing import Any
 from stagebench.analysis.noise import MINIMUM_PAIRS
 from stagebench.analysis.ranking import log_ratios, widest
 from stagebench.case import Case, Stage
+from stagebench.measurement.estimate import estimate
 from stagebench.measurement.fingerprint import fingerprint
 from stagebench.measurement.journal import Journal, Results
 from stagebench.measurement.noise import NoiseStore, is_twin, twin
+from stagebench.measurement.process import WorkerError
 from stagebench.measurement.sample import Failure, Measurement
 from stagebench.measurement.schedule import Conditions, Step, measure_group
 from stagebench.measurement.turn import turn
-from stagebench.reporting.progress import Progress, live_line
+from stagebench.reporting.progress import Progress, live_line, span
 from stagebench.reporting.terminal import brief
 
 
@@ -32,6 +34,7 @@ class Session:
         journal: Journal | None,
         progress: Progress,
         against_itself: bool = False,
+        estimated: bool = False,
     ) -> None:
         """Keep what is to be measured.
 
@@ -42,9 +45,11 @@ class Session:
             journal: where finished groups are kept, and those of an interrupted session are found; or None.
             progress: where the user sees how far it is.
             against_itself: measure each case together with a twin, and keep what they differ by.
+            estimated: tell how long it will take, before the first group is measured.
 
         """
         self._groups: dict[str, list[Case]] = {}
+        self._stages = {case.group(stage): stage for stage, case in cases}
         for stage, case in cases:
             self._groups.setdefault(case.group(stage), []).append(case)
         if against_itself:
@@ -60,6 +65,7 @@ class Session:
         self._noise = NoiseStore(folder, conditions)
         self._results: dict[str, Results] = {}
         self._taken = 0
+        self._estimated = estimated and not progress.quiet
         self._began = monotonic()
 
     def measured(self, stage: Stage, case: Case, timed: bool = True) -> Measurement | Failure:
@@ -71,6 +77,8 @@ class Session:
         """
         group = case.group(stage)
         if group not in self._results:
+            if self._estimated and timed:
+                self._say_how_long()
             cases = self._groups[group]
             results = self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
             self._results[group] = results
@@ -88,6 +96,43 @@ class Session:
         found = self._noise.log_ratios(stage, case)
         missing = isinstance(found, str)
         return {"noise_log_ratios": None if missing else found, "noise_missing": found if missing else None}
+
+    def _say_how_long(self) -> None:
+        """Leave a line that says how long the groups take that no interrupted session has finished."""
+        self._estimated = False
+        left = [
+            (stage, cases)
+            for group, cases in self._groups.items()
+            for stage in [self._stages[group]]
+            if not self._journal
+            or not self._journal.holds(group, fingerprint(stage, cases, self._conditions), cases)
+        ]
+        if not left:
+            return
+
+        def report(what: str) -> None:
+            self._progress.draw(f"estimate: trying {what}")
+
+        def waiting() -> None:
+            self._progress.finish("estimate: waiting for another session, which measures here now")
+
+        try:
+            with turn(self._folder, waiting):
+                found = estimate(left, self._conditions, report)
+        except (WorkerError, OSError) as error:
+            first, *others = str(error).splitlines()
+            self._progress.finish(f"estimate: none, {' ... '.join([first, *others[-1:]])}")
+        else:
+            taken = len(self._groups) - len(left)
+            words = [
+                f"estimate: {span(found.least, found.most)} for {sum(len(cases) for _, cases in left)} cases "
+                f"in {len(left)} groups",
+                *([f"beside {taken} taken from the interrupted run"] if taken else []),
+                f"(probed in {found.probed:.0f} s)",
+            ]
+            resumed = "; interrupted, it goes on with --resume" if self._journal else ""
+            self._progress.finish(" ".join(words) + resumed)
+        self._began = monotonic()
 
     def _timed(self, group: str, stage: Stage, cases: list[Case]) -> Results:
         now = fingerprint(stage, cases, self._conditions)

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -55,14 +55,18 @@ class Journal:
     def take(self, group: str, fingerprint: Fingerprint, cases: list[Case]) -> Results | str | None:
         """Return what an earlier session found, why it cannot be taken, or None if there is nothing."""
         why: str | None = None
-        for journal in self._earlier:
-            for entry in reversed([entry for entry in journal.entries if entry["group"] == group]):
-                found = _results(entry, fingerprint, cases)
-                if not isinstance(found, str):
-                    journal.used.append(entry)
-                    return found
-                why = why or found
+        for journal, entry in self._entries_of(group):
+            found = _results(entry, fingerprint, cases)
+            if not isinstance(found, str):
+                journal.used.append(entry)
+                return found
+            why = why or found
         return why
+
+    def holds(self, group: str, fingerprint: Fingerprint, cases: list[Case]) -> bool:
+        """Say whether `take` would return what an earlier session found."""
+        entries = self._entries_of(group)
+        return any(not isinstance(_results(entry, fingerprint, cases), str) for _, entry in entries)
 
     def keep(self, group: str, fingerprint: Fingerprint, results: Results) -> None:
         """Write a finished group; when this returns, it is on disk.
@@ -91,6 +95,13 @@ class Journal:
             if well and all(entry in journal.used for entry in journal.entries):
                 journal.path.unlink(missing_ok=True)
             journal.lock.close()
+
+    def _entries_of(self, group: str) -> Iterator[tuple[_Earlier, Entry]]:
+        """Yield what earlier sessions left of a group, the newest first."""
+        for journal in self._earlier:
+            for entry in reversed(journal.entries):
+                if entry["group"] == group:
+                    yield journal, entry
 
     def _write(self, line: Mapping[str, Any]) -> None:
         try:

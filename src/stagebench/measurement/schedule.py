@@ -51,6 +51,18 @@ class Schedule:
     retain_memory: bool = False
     """Whether a worker process keeps what it frees; else its C library decides."""
 
+    @property
+    def expected_rounds(self) -> int:
+        """How many rounds to expect in each process; short ones can be more."""
+        return MINIMUM_ROUNDS if self.rounds is None else self.rounds
+
+    def repeats(self, cases: int, seconds: float) -> tuple[int, int]:
+        """Return how often at least and at most a group starts anew, where doing it once takes `seconds`."""
+        if not self.precision or cases == 1:
+            return self.processes, self.processes
+        in_time = max(1, int(self.max_time / seconds))
+        return min(max(PRECISE_PROCESSES, self.processes), in_time), in_time
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -146,7 +158,7 @@ def _measure_in_fresh_processes(
     """Measure each case in one fresh process, which are there at the same time and compute one at a time."""
     schedule = conditions.schedule
     process = f"process {repeat}, " if repeat > 1 or schedule.processes > 1 or schedule.precision else ""
-    expected = len(cases) * (1 + (MINIMUM_ROUNDS if schedule.rounds is None else schedule.rounds))
+    expected = len(cases) * (1 + schedule.expected_rounds)
     latest: dict[Case, float] = {}
 
     def tell(run: _CaseRun, doing: str) -> None:

@@ -8,16 +8,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from stagebench.case import Stage, Workload
 from stagebench.pipelines.contract import Epoch, Evaluation, Pipeline
 
+Step = Literal["set_up", "cold", "round"]
+"""What a worker process does with a stage: it sets it up, then executes it once, then in rounds."""
+STEPS: tuple[Step, ...] = get_args(Step)
+
 
 class StageRun(ABC):
     """A stage of one case. Only `run` is timed."""
+
+    trains_in: tuple[Step, ...] = ()
+    """The steps that train `workload.epochs` epochs: what they cost grows with it."""
 
     def __init__(self, pipeline: Pipeline, checker: Pipeline, workload: Workload, path: Path) -> None:
         self.pipeline = pipeline
@@ -73,6 +80,8 @@ class ModelBuilding(StageRun):
 
 class Training(StageRun):
     """`epochs` epochs, each time from the same initial weights."""
+
+    trains_in = ("cold", "round")
 
     def set_up(self) -> None:
         self.pipeline.build_model()
@@ -148,6 +157,8 @@ class ModelLoading(ModelSaving):
 
 class Evaluating(StageRun):
     """Loss and accuracy over the whole test split, of a model trained as in `training`, saved and loaded."""
+
+    trains_in = ("set_up",)
 
     def set_up(self) -> None:
         self.pipeline.build_model()

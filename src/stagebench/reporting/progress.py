@@ -42,7 +42,7 @@ class Progress:
         """Write to `output`, each time within what `shown` returns."""
         self._output = output
         self._shown = shown
-        self._quiet = quiet
+        self.quiet = quiet
         self._live = not quiet and output.isatty()
         self._drawn = 0.0
 
@@ -62,7 +62,7 @@ class Progress:
 
     def finish(self, text: str) -> None:
         """Leave a line that says what was done."""
-        if not self._quiet:
+        if not self.quiet:
             self._drawn = 0.0
             self._write(f"{CLEAR_LINE if self._live else ''}{text}\n")
 
@@ -106,6 +106,12 @@ def live_line(title: str, step: Step, seconds_left: float | None) -> str:
 
 def _roughly(seconds: float) -> str:
     """Write how long something may take; more digits would promise too much."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return span(seconds, seconds)
+
+
+def span(least: float, most: float) -> str:
+    """Write a range of time in one unit: `9 to 14 h`."""
+    unit, seconds = ("s", 1) if most < 90 else ("min", 60) if most < 5400 else ("h", 3600)
+    decimals = int(unit == "h" and most < 10 * seconds)
+    low, high = (f"{value / seconds:.{decimals}f}" for value in (least, most))
+    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
