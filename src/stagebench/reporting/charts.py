@@ -184,7 +184,7 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
     first = "first executions in fresh processes" if moment == "cold" else "medians of the rounds"
     caption = f"Stages are stacked in the order of the legend: {first}. Training loads its data itself."
     title = f"the whole pipeline, {moment} (s)"
-    table = tables.pipeline_table(report)
+    table = tables.pipeline_table(report, moment)
     return Chart(f"pipeline_{moment}", title, caption, spec, values, table, rows_of_cases=True)
 
 

@@ -7,6 +7,7 @@ import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Table:
     rows: Sequence[Row]
     note: str = ""
 
-    @property
+    @cached_property
     def numeric(self) -> list[bool]:
         """Of each column, whether it holds figures, which stand to the right."""
         return [
@@ -87,16 +88,15 @@ def _rounds(result: Result) -> str:
     return f"{len(result.rounds)} x {rounds}"
 
 
-def pipeline_table(report: Report) -> Table:
-    """The steady and the first execution of every stage of every case, and their sums."""
+def pipeline_table(report: Report, moment: str) -> Table:
+    """The `steady` or the `cold` execution of every stage of every case, and their sums."""
     rows = []
-    for moment in ("steady", "cold"):
-        for entry, results in _by_entry(report):
-            seconds = {r.stage: r.median_seconds if moment == "steady" else r.cold_seconds for r in results}
-            cells = (duration(seconds[stage]) if stage in seconds else "" for stage in STAGES)
-            whole = duration(sum(seconds.values())) if len(seconds) == len(STAGES) else ""
-            rows.append(Row((entry.label, moment, *cells, whole), entry.index))
-    return Table("the whole pipeline", ("case", "execution", *map(words, STAGES), "all stages"), rows)
+    for entry, results in _by_entry(report):
+        seconds = {r.stage: r.median_seconds if moment == "steady" else r.cold_seconds for r in results}
+        cells = (duration(seconds[stage]) if stage in seconds else "" for stage in STAGES)
+        whole = duration(sum(seconds.values())) if len(seconds) == len(STAGES) else ""
+        rows.append(Row((entry.label, *cells, whole), entry.index))
+    return Table(f"the whole pipeline, {moment}", ("case", *map(words, STAGES), "all stages"), rows)
 
 
 def wait_table(report: Report) -> Table:
