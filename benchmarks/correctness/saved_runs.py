@@ -42,7 +42,10 @@ def saved_run(
         seconds = medians[:, None] * np.exp(generator.normal(0, noise, (processes, rounds)))
         benchmarks.append(_benchmark(stage, case, seconds, info))
     record = {"schema": 1, "command": ["benchmarks"], "pictures": pictures(cases), "not_measured": []}
-    machine = {"cpu": {"brand_raw": "A CPU", "cores": 2, "usable_threads": 2}, "memory_bytes": 24 * 2**30}
+    machine = {
+        "cpu": {"brand_raw": "A CPU", "cores": 2, "threads": 2, "usable_threads": 2},
+        "memory_bytes": 24 * 2**30,
+    }
     machine |= {"gpus": [], "system": "Linux", "release": "6", "python_version": "3.11.7", "libraries": {}}
     when = "2026-11-21T12:00:00+00:00"
     return {"machine_info": machine, "datetime": when, "benchmarks": benchmarks, "stagebench": record}

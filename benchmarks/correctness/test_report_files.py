@@ -25,7 +25,7 @@ def test_a_page_holds_its_data_once_and_asks_for_nothing(run, tmp_path):
     assert main(["report", str(run), "-o", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
-    assert len(json.loads(data)["cases"]) == 4
+    assert len(json.loads(data)["cases"]["label"]["at"]) == 4
     markup = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r'(src|href)="(?!data:|#)', markup)
     assert len(text) < 5 * 2**20

@@ -1,135 +1,362 @@
-"""The HTML report in a real headless browser."""
+"""The HTML report, opened in a real headless browser, without a network."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from saved_runs import hostile, matrix, saved_run
-from stagebench.case import plain
-from stagebench.cli import main
+from stagebench.case import STAGES, plain
+from stagebench.reporting.html import page
+from stagebench.reporting.report import Report
+from stagebench.reporting.run import read_run
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither chromium nor google-chrome is installed")
-HOSTILE = """<script>alert(1)</script><img src=x onerror="alert(2)">'"</script><!-- {{7*7}} \N{PILE OF POO}"""
-DRAWN = "html[data-drawn=all]"
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="neither chromium nor google-chrome is installed")
+
+FOUR = matrix(batch_sizes=(32,), workers=(0,))
+MANY = matrix(
+    batch_sizes=(8, 16, 32, 64, 128, 256, 512), workers=range(11), recipes=("published", "matched", "tuned")
+)
+HOSTILE = (
+    """<script>hit=1</script>"'</script><!-- <img src=x onerror=hit=1> {{7*7}} ${hit=1} \N{PILE OF POO}"""
+)
+
+OpenPage = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def open_report(browser, tmp_path):
-    """Return a function that opens the report of a run; what the page does wrong is in `complaints`."""
-    pages = []
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    """Return a function that opens a file as a reader without a network does; nothing may go wrong there."""
+    contexts, problems = [], []
 
-    def open_(content, javascript=True, **options):
-        run, path = tmp_path / "run.json", tmp_path / "report.html"
-        run.write_text(json.dumps(content))
-        assert main(["report", str(run), "-o", str(path)]) == 0
-        page = browser.new_page(java_script_enabled=javascript, **options)
-        page.complaints = []
-        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (page.complaints.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda r: None if r.url.startswith("data:") else page.complaints.append(r.url))
-        page.goto(path.as_uri())
-        assert page.complaints.pop(0) == path.as_uri(), "the file itself"
-        if javascript:
-            page.wait_for_selector(DRAWN)
-        pages.append(page)
-        return page
+    def open_(file: Path, drawn: bool = True, **options: Any) -> Any:
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        shown.on("pageerror", lambda error: problems.append(str(error)))
+        shown.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+        context.on(
+            "request",
+            lambda asked: (
+                problems.append(asked.url)
+                if asked.url != file.as_uri() and not asked.url.startswith("data:")
+                else None
+            ),
+        )
+        shown.goto(file.as_uri())
+        if drawn:
+            shown.wait_for_selector("html[data-drawn=all]")
+        return shown
 
     yield open_
-    for page in pages:
-        assert page.complaints == []
-        page.close()
+    for context in contexts:
+        context.close()
+    assert problems == []
 
 
-@pytest.fixture
-def content():
-    return saved_run(matrix(batch_sizes=(16, 32), workers=(0,)), ["training", "evaluation"])
+def written(folder: Path, *runs: dict[str, Any], name: str = "run") -> Path:
+    """Write the report of some runs, saved under this name, to a file."""
+    saved = []
+    for number, run in enumerate(runs):
+        saved.append(folder / f"{name}{number or ''}.json")
+        saved[-1].write_text(json.dumps(run))
+    file = folder / "report.html"
+    file.write_text(page(Report([read_run(path) for path in saved])))
+    return file
 
 
-def test_every_round_of_every_case_is_a_mark_with_a_shape_for_its_framework(open_report, content):
-    page = open_report(content)
-    marks = page.locator("[data-chart=training] .mark-symbol.role-mark path")
-    assert marks.count() == 8 * 3 * 5
-    shapes = {mark.get_attribute("d") for mark in marks.all()}
-    assert len(shapes) == 2
+@pytest.fixture(scope="module")
+def report_of_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("four"), saved_run(FOUR))
 
 
-def test_a_filter_set_by_keyboard_changes_charts_tables_and_the_count(open_report, content):
-    page = open_report(content)
-    rows = page.locator("#stages tr[data-case]:visible")
-    before = rows.count()
-    page.locator("input[name=framework][value=torch]").focus()
-    page.keyboard.press("Space")
-    page.wait_for_selector(DRAWN)
-    assert page.locator("#shown").inner_text() == "4 of 8 cases"
-    assert rows.count() == before / 2
-    assert page.locator("[data-chart=training] .mark-symbol.role-mark path").count() == 4 * 3 * 5
-    page.get_by_role("button", name="Show all").press("Enter")
-    page.wait_for_function("document.getElementById('shown').textContent.startsWith('all 8')")
-    assert rows.count() == before
+@pytest.fixture(scope="module")
+def report_of_many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("many"), saved_run(MANY))
 
 
-def test_the_tab_key_reaches_every_control(open_report, content):
-    page = open_report(content)
-    controls = "a[href], button:not([hidden]), input, summary, [tabindex='0']"
-    # What is folded away is no control until it is unfolded.
-    count = page.evaluate(
-        "(all) => [...document.querySelectorAll(all)].filter((e) => e.checkVisibility()).length", controls
+def marks(shown: Any, chart: str, kind: str = "symbol") -> int:
+    """Count the marks of a chart."""
+    return int(shown.locator(f"[data-chart={chart}] .role-mark.mark-{kind} path").count())
+
+
+def rows(shown: Any) -> list[int]:
+    """Count the rows of cases that are not hidden, in each table."""
+    return shown.eval_on_selector_all(
+        "table:has([data-case])",
+        "all => all.map(one => one.querySelectorAll('[data-case]:not([hidden])').length)",
     )
-    reached = set()
-    for _ in range(2 * count):
-        page.keyboard.press("Tab")
-        place = "(all) => [...document.querySelectorAll(all)].indexOf(document.activeElement)"
-        reached.add(page.evaluate(place, controls))
-    assert len(reached - {-1}) == count
 
 
-def test_hostile_text_stays_text(open_report, content):
-    case = hostile(matrix()[0], HOSTILE)
-    other = saved_run([case, replace(case, batch_size=64)], ["training"], device_name=HOSTILE)
-    failed = {"stage": "evaluation", **plain(case), "outcome": "failed", "reason": HOSTILE}
-    other["stagebench"] |= {"not_measured": [failed], "command": [HOSTILE]}
-    other["machine_info"]["cpu"]["brand_raw"] = HOSTILE
-    page = open_report(other)
-    assert page.title() == "stagebench report"
-    assert page.locator("script").count() == 4
-    assert page.locator("img:not([src^='data:image/png'])").count() == 0
-    assert HOSTILE in page.locator("#failed td").last.text_content()
-    assert HOSTILE in page.locator("#verdict").text_content()
+def embedded(file: Path) -> dict[str, Any]:
+    """Return the page's data, charts by row."""
+    data = json.loads(re.search(r'id="data">(.*?)</script>', file.read_text(), re.DOTALL)[1])
+    for chart in data["charts"].values():
+        columns = {
+            name: [column["texts"][at] for at in column["at"]] if isinstance(column, dict) else column
+            for name, column in chart["values"].items()
+        }
+        chart["rows"] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return data
 
 
-@pytest.mark.parametrize("width", [360, 1920])
-def test_the_page_never_scrolls_sideways(open_report, content, width):
-    page = open_report(content, viewport={"width": width, "height": 800})
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+def test_page_opens_offline_without_a_request_or_an_error(report_of_four, open_page):
+    shown = open_page(report_of_four)
+
+    assert shown.title() == "stagebench report"
+    assert shown.locator(".chart svg").count() == len(embedded(report_of_four)["charts"]) == 12
 
 
-def test_print_leaves_the_filters_out_and_without_scripts_the_verdict_and_tables_stand(open_report, content):
-    page = open_report(content, javascript=False)
-    page.emulate_media(media="print")
-    assert not page.locator("#filters").is_visible()
-    assert page.locator("#verdict dd").first.is_visible()
-    assert page.locator("#stages tbody tr:visible").count() == 2 * 8
+def test_page_of_500_cases_is_at_most_5_megabytes(report_of_many):
+    assert len(MANY) >= 500
+    assert report_of_many.stat().st_size <= 5e6
 
 
-def test_a_run_without_any_time_is_a_page_that_says_so(open_report):
-    nothing = saved_run([])
-    failed = {"stage": "training", **plain(matrix()[0]), "outcome": "failed", "reason": "it broke"}
-    nothing["stagebench"]["not_measured"] = [failed]
-    page = open_report(nothing)
-    assert "Nothing has a time" in page.locator("#verdict").inner_text()
-    assert "it broke" in page.locator("#failed").inner_text()
+def test_every_round_is_a_point_and_every_part_a_bar(report_of_four, open_page):
+    shown = open_page(report_of_four)
+
+    assert {stage: marks(shown, stage) for stage in STAGES} == dict.fromkeys(STAGES, 4 * 3 * 5)
+    assert marks(shown, "pipeline_cold", "rect") == 4 * 6
+    assert marks(shown, "pipeline_steady", "rect") == 4 * 7  # of training, what waits for data
+    assert marks(shown, "limits", "rect") == 4 * 6
+    assert marks(shown, "data_wait") == 4
+    assert marks(shown, "epoch_loss") == marks(shown, "epoch_accuracy") == 4 * 3
+
+
+def test_frameworks_differ_in_shape_as_well_as_in_colour(report_of_four, open_page):
+    shown = open_page(report_of_four)
+
+    paths = shown.locator("[data-chart=training] .role-mark.mark-symbol path")
+    looks = paths.evaluate_all("all => all.map(one => [one.getAttribute('fill'), one.getAttribute('d')])")
+    assert len({tuple(look) for look in looks}) == len({colour for colour, _ in looks}) == 2
+    assert len({shape for _, shape in looks}) == 2
+
+
+def test_a_table_has_every_case_and_every_round_of_its_chart(report_of_four, open_page):
+    shown = open_page(report_of_four)
+
+    charts = embedded(report_of_four)["charts"]
+    for name, chart in charts.items():
+        table = shown.locator(f"figure:has([data-chart={name}]) details.data table")
+        cases = table.locator("[data-case]").evaluate_all("all => all.map(one => Number(one.dataset.case))")
+        assert set(cases) == {row["case"] for row in chart["rows"]} == {0, 1, 2, 3}, name
+    for stage in STAGES:
+        for row in charts[stage]["rows"]:
+            cells = shown.locator(f"figure:has([data-chart={stage}]) [data-case='{row['case']}'] td")
+            told = [
+                list(map(float, process.split())) for process in re.findall(r"\[(.*?)]", cells.text_content())
+            ]
+            assert told == row["rounds"]
+            assert [len(process) for process in told] == [5, 5, 5]
+
+
+def test_filter_and_its_end_act_on_charts_tables_and_count_by_keyboard(report_of_four, open_page):
+    shown = open_page(report_of_four)
+    before = rows(shown)
+
+    shown.get_by_label("tensorflow", exact=True).focus()
+    shown.keyboard.press("Space")
+    shown.wait_for_selector("html[data-drawn=all]")
+    assert shown.locator("#shown").text_content() == "2 of 4 cases"
+    assert rows(shown) == [count // 2 for count in before]
+    assert marks(shown, "training") == 2 * 3 * 5
+    assert marks(shown, "pipeline_cold", "rect") == 2 * 6
+
+    shown.keyboard.press("Tab")  # torch
+    shown.keyboard.press("Space")
+    shown.wait_for_selector("html[data-drawn=all]")
+    assert marks(shown, "training") == 0
+    assert "No case is left" in shown.locator("[data-more=training]").text_content()
+
+    shown.get_by_role("button", name="Show all").focus()
+    shown.keyboard.press("Enter")
+    shown.wait_for_function("document.getElementById('shown').textContent === 'all 4 cases'")
+    shown.wait_for_selector("html[data-drawn=all]")
+    assert rows(shown) == before
+    assert marks(shown, "training") == 4 * 3 * 5
+
+
+def test_many_cases_are_drawn_when_they_are_asked_for(report_of_many, open_page):
+    shown = open_page(report_of_many)
+    more = shown.locator("[data-more=training]")
+
+    assert marks(shown, "training") == 40 * 3 * 5
+    assert f"The first 40 of {len(MANY)} cases are drawn" in more.text_content()
+    more.get_by_role("button", name="Draw all").press("Enter")
+    shown.wait_for_function("document.querySelector('[data-more=training]').hidden")
+    assert marks(shown, "training") == len(MANY) * 3 * 5
+
+
+def test_keyboard_reaches_all_controls_and_shows_where_it_is(report_of_four, open_page):
+    shown = open_page(report_of_four)
+    shown.evaluate("""for (const all of document.querySelectorAll("details")) all.open = true;
+        for (const one of document.querySelectorAll("a[href], input, button, summary, .scroll"))
+            if (one.checkVisibility())
+                one.dataset.control = document.querySelectorAll("[data-control]").length""")
+    controls = shown.locator("[data-control]").count()
+    reached = {}
+    for _ in range(controls + 5):
+        shown.keyboard.press("Tab")
+        name, outline = shown.evaluate(
+            "[document.activeElement.dataset.control, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        reached[name] = outline
+    assert {str(number) for number in range(controls)} <= set(reached)
+    assert {outline for name, outline in reached.items() if name is not None} == {"solid"}
+
+
+def test_hostile_text_stays_text(tmp_path, open_page):
+    cases = [hostile(FOUR[0], HOSTILE), FOUR[1]]
+    run = saved_run(cases, device_name=HOSTILE)
+    run["machine_info"]["cpu"]["brand_raw"] = HOSTILE
+    run["machine_info"]["gpus"] = [HOSTILE]
+    run["stagebench"]["command"] = ["benchmarks", HOSTILE]
+    failed = {"stage": "training", **plain(FOUR[2]), "outcome": "failed", "reason": HOSTILE}
+    run["stagebench"]["not_measured"] = [failed]
+    name = HOSTILE.replace("/", "")
+    shown = open_page(written(tmp_path, run, name=name))
+
+    assert shown.title() == "stagebench report"
+    assert shown.evaluate("typeof hit") == "undefined"
+    assert shown.locator("script").count() == 3
+    assert shown.locator("img:not([src^='data:image/png'])").count() == 0
+    text = shown.locator("body").text_content()
+    assert text.count(HOSTILE) > 10  # as it was given, and not what comes of it
+    assert name in text
+    point = shown.locator("[data-chart=training] .role-mark.mark-symbol path").first
+    point.scroll_into_view_if_needed()
+    for place in range(marks(shown, "training")):
+        shown.locator("[data-chart=training] .role-mark.mark-symbol path").nth(place).hover(force=True)
+        if HOSTILE in shown.locator("#vg-tooltip-element").inner_text():
+            break
+    else:
+        pytest.fail("no tooltip shows the name as it was given")
+    assert shown.evaluate("typeof hit") == "undefined"
+
+
+def test_failed_and_skipped_cases_are_listed_with_their_reasons(tmp_path, open_page):
+    run = saved_run(FOUR[:2])
+    failed = {"stage": "training", **plain(FOUR[2]), "outcome": "failed", "reason": "it ran out of memory"}
+    skipped = {"stage": "evaluation", **plain(FOUR[3]), "outcome": "skipped", "reason": "no such device"}
+    run["stagebench"]["not_measured"] = [failed, skipped]
+    shown = open_page(written(tmp_path, run))
+
+    listed = shown.locator("#failed tbody tr").all_inner_texts()
+    assert [line.split("\t") for line in listed] == [
+        ["training", "torch, 0w (cache on)", "failed", "it ran out of memory"],
+        ["evaluation", "tensorflow (cache on)", "skipped", "no such device"],
+    ]
+    assert "1 failed, 1 skipped" in shown.locator("#failed p").first.inner_text()
+
+
+def test_run_in_which_everything_failed_still_has_a_page(tmp_path, open_page):
+    run = saved_run(FOUR, stages=()) | {}
+    run["stagebench"]["pictures"] = []
+    run["stagebench"]["not_measured"] = [
+        {"stage": stage, **plain(case), "outcome": "failed", "reason": "it died"}
+        for stage in STAGES
+        for case in FOUR
+    ]
+    shown = open_page(written(tmp_path, run))
+
+    assert "there is no verdict" in shown.locator("#verdict").inner_text()
+    assert shown.locator("#failed tbody tr").count() == 4 * 6
+    assert shown.locator(".chart").count() == 0
+
+
+def test_two_runs_are_told_apart(tmp_path, open_page):
+    shown = open_page(written(tmp_path, saved_run(FOUR), saved_run(FOUR, seed=1)))
+
+    assert shown.locator("#shown").text_content() == "all 8 cases"
+    assert marks(shown, "training") == 8 * 3 * 5
+    assert shown.locator("#verdict h3").filter(has_text="run 2: run1.json").count() == 1
+    labels = shown.locator("#stages details.data").first.locator("tbody th").all_text_contents()
+    assert len(set(labels)) == 8
+
+
+def test_page_fits_a_phone(report_of_four, open_page):
+    shown = open_page(report_of_four, viewport={"width": 360, "height": 700})
+
+    assert shown.evaluate("document.scrollingElement.scrollWidth") <= 360
+    shown.evaluate("for (const all of document.querySelectorAll('details')) all.open = true")
+    assert shown.evaluate("document.scrollingElement.scrollWidth") <= 360
+
+
+CONTRASTS = """all => {
+    const light = (colour) => {
+        const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+    };
+    const behind = (one) => {
+        for (; one; one = one.parentElement) {
+            const colour = getComputedStyle(one).backgroundColor;
+            if (!colour.endsWith(", 0)")) return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    return all.filter((one) => one.checkVisibility()).map((one) => {
+        const style = getComputedStyle(one);
+        const ink = light(one instanceof SVGElement ? style.fill : style.color), paper = light(behind(one));
+        return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(report_of_four, open_page, scheme):
+    shown = open_page(report_of_four, color_scheme=scheme)
+
+    text = "h1, h2, h3, p, a, th, td, dt, dd, li, label, legend, summary, code, button, .settings"
+    contrasts = shown.eval_on_selector_all(text, CONTRASTS)
+    assert len(contrasts) > 300
+    assert min(contrasts) >= 4.5
+    of_charts = shown.eval_on_selector_all(".chart:not([data-chart=limits]) svg text", CONTRASTS)
+    assert len(of_charts) > 100
+    assert min(of_charts) >= 4.5
+    dark = shown.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+
+
+def test_print_leaves_out_filters_and_shows_tables_in_full(report_of_many, open_page):
+    shown = open_page(report_of_many)
+    shown.emulate_media(media="print")
+
+    assert not shown.locator("#filters").is_visible()
+    cut = shown.eval_on_selector_all(
+        ".scroll",
+        "all => all.filter(one => one.checkVisibility() && one.clientHeight < one.scrollHeight).length",
+    )
+    assert cut == 0
+    last = shown.locator("#stages > .scroll").first.locator("tbody tr").last
+    assert last.bounding_box()["height"] > 0
+
+
+def test_verdict_and_tables_need_no_javascript(report_of_four, open_page):
+    shown = open_page(report_of_four, drawn=False, java_script_enabled=False)
+
+    assert shown.locator("#verdict dt").count() == 6
+    assert "tensorflow is faster" in shown.locator("#verdict").inner_text()
+    for region in shown.locator("#stages > .scroll").all():
+        assert region.is_visible()
+        assert region.locator("tbody tr").count() == 4
+    assert shown.locator("noscript p").is_visible()
+    assert not shown.locator("#filters").is_visible()

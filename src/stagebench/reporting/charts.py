@@ -5,11 +5,13 @@ A page draws them from these, and `stagebench report --format svg` does too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stagebench.analysis.result import Result
+import numpy as np
+
 from stagebench.case import STAGES, Stage
 from stagebench.reporting import tables
 from stagebench.reporting.report import AXES, Entry, Report
@@ -34,10 +36,14 @@ PARTS: dict[str, str] = {
 }
 """What a bar is stacked from, with its colours, in order."""
 ROW_HEIGHT = 30
+ON_TOP = {"orient": "top", "tickCount": {"expr": "ceil(width / 70)"}}
+"""An axis of figures where it is seen at once, however many cases there are below it."""
 SCALED: tuple[Stage, ...] = ("data_loading", "training", "evaluation")
 """Stages whose throughput in images a second can be said."""
 WIDE_RANGE = 8
 """Times that are further apart than this factor stand on a logarithmic axis."""
+ROUNDS_IN_ALL = 60_000
+"""Rounds that a report holds. 500 cases of six stages have 45,000, at three processes with five rounds."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ class Chart:
 
 def charts(report: Report) -> list[Chart]:
     """Return every chart for which the report has data."""
-    found = [_stage_chart(report, stage) for stage in report.stages]
+    shown = _rounds_shown(report)
+    found = [_stage_chart(report, stage, shown) for stage in report.stages]
     found += [_pipeline_chart(report, moment) for moment in ("steady", "cold")]
     found += [_wait_chart(report), _limit_chart(report)]
     found += [_scaling_chart(report, stage, axis) for axis in ("batch size", "workers") for stage in SCALED]
@@ -92,67 +99,87 @@ def config(ink: str) -> Spec:
     lines = {"gridColor": ink, "gridOpacity": 0.15, "domainColor": ink, "tickColor": ink}
     return {
         "axis": {**text, **lines, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        "axisX": {"labelOverlap": "greedy", "labelSeparation": 8, "labelFlush": False},
         "axisY": {"labelLimit": 300, "labelPadding": 6},
         "legend": {**text, "labelFontSize": 12, "orient": "top", "columns": 4, "labelLimit": 300},
         "title": {"color": ink, "font": font, "fontSize": 14},
         "text": {"font": font, "fontSize": 12},
+        "tick": {"color": ink},
         "view": {"stroke": None},
     }
 
 
-def _stage_chart(report: Report, stage: Stage) -> Chart:
+def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
     found = list(report.results(stage))
     unit, scale = _unit(result.median_seconds for _, result, _ in found)
     seconds = [s for _, result, _ in found for process in result.rounds for s in process]
-    axis = {"title": f"time ({unit}); left is faster", "scale": _time_scale(seconds)}
+    axis = {"title": f"time ({unit}); left is faster", "axis": ON_TOP, "scale": _time_scale(seconds)}
     order = {"field": "rank", "op": "min"}
     y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": _two_lines()}
 
     def x(name: str) -> Spec:
         return {"field": name, "type": "quantitative", **axis}
 
-    rounds = {
-        "transform": [{"flatten": ["rounds"]}],
-        "mark": {"type": "point", "filled": True, "opacity": 0.55, "size": 45},
-        "encoding": {"x": x("rounds"), "y": y, **_framework(report), "tooltip": _tooltip(x("rounds"), unit)},
-    }
     interval = {
-        "mark": {"type": "rule", "strokeWidth": 2, "color": "#808080"},
+        "mark": {"type": "rule", "strokeWidth": 9, "color": "#808080", "opacity": 0.4},
         "encoding": {"x": x("low"), "x2": {"field": "high"}, "y": y},
     }
+    rounds = {
+        "transform": [{"flatten": ["rounds"]}, {"flatten": ["rounds"]}],  # by process
+        "mark": {"type": "point", "filled": True, "opacity": 0.8, "size": 50},
+        "encoding": {"x": x("rounds"), "y": y, **_framework(report), "tooltip": _tooltip(x("rounds"), unit)},
+    }
     median = {
-        "mark": {"type": "tick", "thickness": 3, "size": 20, "color": "#808080"},
+        "mark": {"type": "tick", "thickness": 2, "size": 22},
         "encoding": {"x": x("median"), "y": y, "tooltip": _tooltip(x("median"), unit, "median")},
     }
-    values = [
-        {
-            "case": entry.index,
-            "rank": rank,
-            "median": _short(result.median_seconds * scale),
-            "low": _short((result.interval or (result.median_seconds,))[0] * scale),
-            "high": _short((result.interval or (result.median_seconds,))[-1] * scale),
-            "rounds": [_short(s * scale) for process in result.rounds for s in process],
-        }
-        for rank, (entry, result, _) in enumerate(sorted(found, key=lambda row: row[1].median_seconds))
-    ]
+    values = []
+    for rank, (entry, result, _) in enumerate(sorted(found, key=lambda row: row[1].median_seconds)):
+        low, high = result.interval or (result.median_seconds,) * 2
+        figures = {"median": result.median_seconds, "low": low, "high": high}
+        scaled = {name: _short(figure * scale) for name, figure in figures.items()}
+        drawn = [[_short(s * scale) for s in _evenly(process, shown)] for process in result.rounds]
+        values.append({"case": entry.index, "rank": rank, **scaled, "rounds": drawn})
+    caption = "Each point is a round, the upright line the median, the bar its 95% interval."
+    if any(len(process) > shown for _, result, _ in found for process in result.rounds):
+        caption += (
+            f" Of a process's rounds, {shown} are shown: every so many in order of time, first and last"
+        )
+        caption += " included. Median and interval are of all."
     return Chart(
         name=stage,
         title=f"{words(stage)}: time of every round ({unit})",
-        caption="Each point is a round, the upright line the median, the bar its 95% interval.",
+        caption=caption,
         spec={"height": {"step": ROW_HEIGHT}, "layer": [interval, rounds, median]},
         values=values,
-        table=_rounds_table(found, unit, scale),
+        table=_rounds_table(values, report, unit),
         rows_of_cases=True,
     )
 
 
-def _rounds_table(found: Sequence[tuple[Entry, Result, Any]], unit: str, scale: float) -> Table:
+def _rounds_shown(report: Report) -> int:
+    """Return of how many rounds of a process a report stays small enough to open and to filter."""
+    results = [result for stage in report.stages for _, result, _ in report.results(stage)]
+    lengths = [len(process) for result in results for process in result.rounds]
+    shown = max(lengths, default=0)
+    while shown > 2 and sum(min(length, shown) for length in lengths) > ROUNDS_IN_ALL:
+        shown = shown * 3 // 4
+    return shown
+
+
+def _evenly(process: Sequence[float], count: int) -> Sequence[float]:
+    """Return so many of a process's rounds, from the shortest to the longest, or all of them."""
+    if len(process) <= count:
+        return process
+    return list(map(float, np.quantile(process, np.linspace(0, 1, count), method="nearest")))
+
+
+def _rounds_table(values: Values, report: Report, unit: str) -> Table:
     rows = []
-    for entry, result, _ in found:
-        for number, process in enumerate(result.rounds, start=1):
-            cells = (str(number), " ".join(f"{s * scale:.4g}" for s in process))
-            rows.append(tables.Row((entry.label, *cells), entry.index))
-    return Table("every round", ("case", "process", f"rounds ({unit})"), rows)
+    for value in values:
+        processes = (f"[{' '.join(f'{s:g}' for s in process)}]" for process in value["rounds"])
+        rows.append(tables.Row((report.entries[value["case"]].label, " ".join(processes)), value["case"]))
+    return Table("every round", ("case", f"rounds ({unit}), in [] those of a process"), rows)
 
 
 def _pipeline_chart(report: Report, moment: str) -> Chart:
@@ -167,6 +194,10 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
             for part, of in parts.items():
                 at = list(PARTS).index(part)
                 values.append({"case": entry.index, "part": part, "at": at, "seconds": _short(seconds * of)})
+    total: Counter[int] = Counter()
+    for value in values:
+        total[value["case"]] += value["seconds"]
+    values.sort(key=lambda value: total[value["case"]])
     shown = [part for part in PARTS if any(value["part"] == part for value in values)]
     scale = {"domain": shown, "range": [PARTS[part] for part in shown]}
     colour = {"field": "part", "type": "nominal", "scale": scale, "title": None}
@@ -175,7 +206,13 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
         "mark": {"type": "bar", "stroke": "#808080", "strokeWidth": 0.5, "height": {"band": 0.65}},
         "encoding": {
             "y": {**_case_axis(), "sort": {"field": "seconds", "op": "sum"}},
-            "x": {"field": "seconds", "type": "quantitative", "title": "time (s)", "stack": "zero"},
+            "x": {
+                "field": "seconds",
+                "type": "quantitative",
+                "title": "time (s)",
+                "axis": ON_TOP,
+                "stack": "zero",
+            },
             "color": colour,
             "order": {"field": "at", "type": "quantitative"},
             "tooltip": [{"field": "label"}, {"field": "part"}, {"field": "seconds", "title": "seconds"}],
@@ -194,7 +231,9 @@ def _wait_chart(report: Report) -> Chart:
         for entry, result, _ in report.results("training")
         if (fraction := result.info.get("data_wait_fraction")) is not None
     ]
-    x = {"field": "waits", "type": "quantitative", "title": "waiting for batches (% of the time)"}
+    values.sort(key=lambda value: value["waits"])
+    title = "waiting for batches (% of the time)"
+    x = {"field": "waits", "type": "quantitative", "title": title, "axis": ON_TOP}
     mark = {"type": "point", "filled": True, "opacity": 1, "size": 80}
     y = {**_case_axis(), "sort": {"field": "waits", "op": "min"}}
     encoding = {"y": y, "x": x, **_framework(report), "tooltip": _tooltip(x, "%")}
@@ -213,12 +252,15 @@ def _limit_chart(report: Report) -> Chart:
     ]
     for value in values:
         value["text"] = f"{value['reached']:.2g}%"
-    stages = {"sort": [words(stage) for stage in STAGES], "axis": {"orient": "top", "labelAngle": -30}}
+    stages = {
+        "sort": [words(stage) for stage in STAGES],
+        "axis": {"orient": "top", "labelAngle": -50, "labelOverlap": False},
+    }
     scale = {"type": "log", "range": ["#dbe9f6", "#2f6fae"]}
     x = {"field": "stage", "type": "nominal", "title": None, **stages}
     fill = {"field": "reached", "type": "quantitative", "scale": scale, "legend": None}
     dark = {"test": "datum.reached > 20", "value": "#ffffff"}
-    position = {"x": x, "y": _case_axis()}
+    position = {"x": x, "y": {**_case_axis(), "sort": None}}
     layer = [
         {"mark": {"type": "rect", "stroke": "#808080"}, "encoding": {**position, "color": fill}},
         {
@@ -246,13 +288,15 @@ def _scaling_chart(report: Report, stage: Stage, axis: str) -> Chart:
     order = [str(value) for value in report.varying[axis]]
     values = []
     for entry, result, _ in report.results(stage):
-        if not result.images_per_second or len(order) < 2:
+        if not result.images_per_second:
             continue
         low, high = result.images_per_second_interval or (result.images_per_second,) * 2
         figures = {"images": result.images_per_second, "low": low, "high": high}
         line = "/".join(str(value(entry.case)) for name, value in AXES.items() if name != axis)
         at = {"case": entry.index, "line": f"{line}/{entry.run}"}
         values.append({**at, **{name: _short(figure) for name, figure in figures.items()}})
+    if len({value["line"] for value in values}) == len(values):
+        values = []  # nothing was measured at two places of the axis
     x = {"field": field_name, "type": "ordinal", "sort": order, "title": axis, "axis": {"labelAngle": 0}}
     y = {"field": "images", "type": "quantitative", "title": "images/s", "scale": {"zero": True}}
     dash = {"field": "cache", "type": "nominal", "title": "cache", "sort": ["on", "off"]}

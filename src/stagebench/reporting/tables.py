@@ -21,6 +21,8 @@ from stagebench.reporting.report import Entry, Report
 from stagebench.reporting.run import Run
 
 NUMERIC = frozenset("0123456789-")
+A_LIST = 5
+"""Spaces that no single figure has: `47.4 ms to 52.5 ms` has four."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,13 @@ class Table:
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Of each column, whether it holds figures, which stand to the right."""
+        """Of each column, whether it holds figures, which stand to the right, and not lists of them."""
         return [
-            all(row.cells[column][:1] in NUMERIC for row in self.rows if row.cells[column])
+            all(
+                row.cells[column][:1] in NUMERIC and row.cells[column].count(" ") < A_LIST
+                for row in self.rows
+                if row.cells[column]
+            )
             for column in range(len(self.columns))
         ]
 
@@ -140,11 +146,12 @@ def epoch_table(report: Report) -> Table:
     rows = []
     for entry, result, _ in report.results("training"):
         losses = result.info.get("epoch_losses") or []
-        accuracies = result.info.get("epoch_accuracies") or [None] * len(losses)
-        for number, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), start=1):
-            shown = "" if accuracy is None else f"{100 * accuracy:.2f}%"
-            rows.append(Row((entry.label, str(number), f"{loss:.4f}", shown), entry.index))
-    return Table("loss and accuracy", ("case", "epoch", "training loss", "training accuracy"), rows)
+        accuracies = result.info.get("epoch_accuracies") or []
+        if losses:
+            shown = (" ".join(f"{loss:.4f}" for loss in losses), " ".join(f"{a:.2%}" for a in accuracies))
+            rows.append(Row((entry.label, *shown), entry.index))
+    columns = ("case", "training loss of each epoch", "training accuracy of each epoch")
+    return Table("loss and accuracy", columns, rows)
 
 
 def model_table(report: Report) -> Table:

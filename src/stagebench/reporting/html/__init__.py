@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,11 +16,11 @@ from stagebench.reporting import published, sentences, tables
 from stagebench.reporting.charts import Chart, charts, config, described
 from stagebench.reporting.figures import about
 from stagebench.reporting.ledger import cost_legend, cost_tables
-from stagebench.reporting.report import AXES, Report
+from stagebench.reporting.report import Report
 
 EXPORTS = "window.vegaEmbed = vegaEmbed;"
 LISTED_GROUPS = 4
-"""Settings of a stage up to which the verdict names each; of more it counts them, and lists them folded."""
+"""Settings of a stage up to which the page shows each; of more it counts them, and lists them folded."""
 
 
 def page(report: Report) -> str:
@@ -35,16 +36,15 @@ def page(report: Report) -> str:
         charts=drawn,
         tables=tables,
         published=published.comparisons(report),
-        costs=[(cost_legend(run), table) for run in report.runs for table in cost_tables(run)],
+        costs=[(cost_legend(run), found) for run in report.runs if (found := cost_tables(run))],
         verdicts=[_verdict(report, number) for number in range(len(report.runs))],
         about=about,
         stages=report.stages,
+        listed=LISTED_GROUPS,
+        scaled={axis: any(name.endswith(f"_{axis}") for name in drawn) for axis in ("batch_size", "workers")},
         counts=Counter(missing.outcome for _, missing in report.not_measured()),
         axes={axis: values for axis, values in report.varying.items() if len(values) > 1},
         fixed={axis: values[0] for axis, values in report.varying.items() if len(values) == 1},
-        axis_values=[
-            {axis: str(value(entry.case)) for axis, value in AXES.items()} for entry in report.entries
-        ],
         data=_embedded(report, drawn),
         style=_file("page.css"),
         script=_file("page.js"),
@@ -80,12 +80,12 @@ def _verdict(report: Report, number: int) -> dict[str, Any]:
 def _embedded(report: Report, drawn: dict[str, Chart]) -> str:
     """Return the data of all charts as JSON that no browser takes for markup."""
     data = {
-        "cases": [described(entry) for entry in report.entries],
+        "cases": _columns([described(entry) for entry in report.entries]),
         "config": config("currentColor"),
         "charts": {
             name: {
                 "spec": chart.spec,
-                "values": chart.values,
+                "values": _columns(chart.values),
                 "title": chart.title,
                 "tall": chart.rows_of_cases,
             }
@@ -94,6 +94,19 @@ def _embedded(report: Report, drawn: dict[str, Chart]) -> str:
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows by column, of texts each once with its places: a fifth of their size as rows."""
+    columns: dict[str, Any] = {}
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows]
+        if all(isinstance(value, str) for value in values):
+            places = {text: place for place, text in enumerate(dict.fromkeys(values))}
+            columns[name] = {"texts": list(places), "at": [places[text] for text in values]}
+        else:
+            columns[name] = values
+    return columns
 
 
 @cache

@@ -2,10 +2,18 @@
 // Draws the charts of the page from its one block of data, and lets filters act on charts and tables alike.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const axes = JSON.parse(document.getElementById("axes").textContent);
+data.cases = rowsFrom(data.cases);
 const form = document.getElementById("filters");
-const POINTS = 1500; // marks in one chart, beyond which fewer cases are drawn at first
-const FEWEST = 10; // cases that are drawn however many marks they have
+// A chart at first draws its first rows (or lines), as long as a filter then takes less than a blink.
+const ROWS = 40;
+const MARKS = 1500;
+const FEWEST = 10; // however many marks they have
+
+// The page holds rows by column, and texts once.
+function rowsFrom(columns) {
+  const lists = Object.entries(columns).map(([name, column]) => [name, column.texts ? column.at.map((at) => column.texts[at]) : column]);
+  return (lists[0]?.[1] ?? []).map((_, row) => Object.fromEntries(lists.map(([name, list]) => [name, list[row]])));
+}
 
 let visible = data.cases.map(() => true);
 const wholly = new Set(); // charts of which the reader asked for every case
@@ -15,20 +23,21 @@ const stale = new Set();
 // --- charts
 
 function rowsOf(name) {
-  const { values, tall } = data.charts[name];
-  const rows = values.filter((row) => visible[row.case]);
-  if (!tall || wholly.has(name)) return { rows, left: 0 };
-  const order = [...new Set(rows.map((row) => row.case))];
+  const chart = data.charts[name];
+  chart.rows ??= rowsFrom(chart.values);
+  const rows = chart.rows.filter((row) => visible[row.case]);
+  const of = (row) => row.line ?? row.case;
   const marks = new Map();
-  for (const row of rows) marks.set(row.case, (marks.get(row.case) ?? 0) + (row.rounds?.length ?? 1) + 2);
+  for (const row of rows) marks.set(of(row), (marks.get(of(row)) ?? 2) + (row.rounds?.flat().length ?? 1));
   let sum = 0;
-  const kept = new Set(order.filter((one, place) => (sum += marks.get(one)) <= POINTS || place < FEWEST));
-  return { rows: rows.filter((row) => kept.has(row.case)), left: order.length - kept.size };
+  const fits = (one, place) => (sum += marks.get(one)) <= MARKS && place < ROWS;
+  const kept = new Set([...marks.keys()].filter((one, place) => wholly.has(name) || fits(one, place) || place < FEWEST));
+  return { rows: rows.filter((row) => kept.has(of(row))), kept: kept.size, of: marks.size };
 }
 
 async function draw(name) {
   stale.delete(name);
-  const { rows, left } = rowsOf(name);
+  const { rows, kept, of } = rowsOf(name);
   const holder = document.querySelector(`[data-chart="${name}"]`);
   const values = rows.map((row) => ({ ...data.cases[row.case], ...row }));
   if (views.has(name)) {
@@ -37,7 +46,7 @@ async function draw(name) {
     views.set(name, await embed(name, holder, values));
   }
   holder.setAttribute("aria-hidden", String(rows.length === 0));
-  tellMore(name, rows.length === 0, left);
+  tellMore(name, kept, of);
 }
 
 async function embed(name, holder, values) {
@@ -53,11 +62,11 @@ async function embed(name, holder, values) {
   return (await vegaEmbed(holder, whole, options)).view;
 }
 
-function tellMore(name, empty, left) {
+function tellMore(name, kept, of) {
   const line = document.querySelector(`[data-more="${name}"]`);
-  line.hidden = !empty && !left;
-  line.textContent = empty ? "No case is left: show more of them." : `${left} more cases are not drawn; the tables have them. `;
-  if (!left) return;
+  line.hidden = kept > 0 && kept === of;
+  line.textContent = kept ? `The first ${kept} of ${of} ${data.charts[name].tall ? "cases" : "lines"} are drawn; the table has all. ` : "No case is left: show more of them.";
+  if (kept === of) return;
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Draw all";
@@ -73,22 +82,23 @@ const observer = new IntersectionObserver((entries) => {
     if (isIntersecting) inSight.add(name); else inSight.delete(name);
     if (isIntersecting && stale.has(name)) draw(name);
   }
-}, { rootMargin: "200px" });
+});
 
-const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 20));
 let working = false;
 function drawTheRest() {
   if (working) return;
   const [next] = stale;
   if (next === undefined) { document.documentElement.dataset.drawn = "all"; return; }
   working = true;
-  idle(async () => { await draw(next); working = false; drawTheRest(); });
+  // not requestIdleCallback: Chromium was seen never to call it on a page that nobody touches
+  setTimeout(async () => { await draw(next); working = false; drawTheRest(); }, 20);
 }
 
 async function redraw() {
-  document.documentElement.dataset.drawn = "";
+  document.documentElement.dataset.drawn = "none";
   for (const name of Object.keys(data.charts)) stale.add(name);
   await Promise.all([...inSight].map(draw));
+  document.documentElement.dataset.drawn = "in sight";
   drawTheRest();
 }
 
@@ -102,7 +112,7 @@ const chosen = () => {
 
 function filter() {
   const values = chosen();
-  visible = axes.map((of) => Object.entries(values).every(([axis, wanted]) => wanted.has(of[axis])));
+  visible = data.cases.map((of) => Object.entries(values).every(([axis, wanted]) => wanted.has(of[axis])));
   for (const row of document.querySelectorAll("tr[data-case]")) row.hidden = !visible[row.dataset.case];
   const count = visible.filter(Boolean).length;
   const all = count === visible.length ? "all " : "";
