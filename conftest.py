@@ -25,7 +25,7 @@ from stagebench.measurement.process import WorkerError
 from stagebench.measurement.replay import recorded_seconds, replay
 from stagebench.measurement.sample import Measurement
 from stagebench.measurement.schedule import Conditions
-from stagebench.options import OPTIONS, PRESET, OptionError, Settings
+from stagebench.options import OPTIONS, PRESET, OptionError, Settings, file_to_write
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.extra_info import extra_info
 from stagebench.reporting.progress import Progress, progress_of
@@ -52,7 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stagebench")
     for option in (*OPTIONS, PRESET):
         group.addoption(option.flag, **option.arguments)
-    group.addoption("--report", type=Path, metavar="PATH", help="write a report of the run: one HTML page")
+    group.addoption(
+        "--report", type=file_to_write, metavar="PATH", help="write a report of the run: one HTML page"
+    )
     group.addoption(
         "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
     )
@@ -347,10 +349,10 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
 
     report = Report([record.run()])
     try:
-        append_to_step_summary(report)
         if path:
             write_page(report, path)
             terminalreporter.write_line(f"stagebench: report in {path}")
+        append_to_step_summary(report)
     except StorageError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 

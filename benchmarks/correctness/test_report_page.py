@@ -252,6 +252,23 @@ def test_hostile_text_stays_text(tmp_path, open_page):
     assert shown.evaluate("typeof hit") == "undefined"
 
 
+def test_options_and_arguments_are_set_as_code(tmp_path, open_page):
+    run = saved_run(FOUR[:2])
+    keys = ("choice", "framework", "published", "matched", "measured")
+    cells = ("Adam", "torch", "`epsilon=1e-07`", "`a` & `<b>`", "a ` alone")
+    run["stagebench"]["differences"] = [dict(zip(keys, cells, strict=True))]
+    shown = open_page(written(tmp_path, run))
+
+    cells = shown.locator("tr:has(th:text-is('Adam')) td")
+    assert cells.locator("code").all_text_contents() == ["epsilon=1e-07", "a", "<b>"]
+    assert [text.strip() for text in cells.all_text_contents()] == [
+        "torch",
+        "epsilon=1e-07",
+        "a & <b>",
+        "a ` alone",
+    ]
+
+
 def test_failed_and_skipped_cases_are_listed_with_their_reasons(tmp_path, open_page):
     run = saved_run(FOUR[:2])
     failed = {"stage": "training", **plain(FOUR[2]), "outcome": "failed", "reason": "it ran out of memory"}
@@ -300,13 +317,14 @@ def test_page_fits_a_phone(report_of_four, open_page):
     assert shown.evaluate("document.scrollingElement.scrollWidth") <= 360
 
 
-CONTRASTS = """all => {
+CONTRASTS = """(all, over) => {
     const light = (colour) => {
         const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255)
             .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
     };
     const behind = (one) => {
+        if (over) return over;
         for (; one; one = one.parentElement) {
             const colour = getComputedStyle(one).backgroundColor;
             if (!colour.endsWith(", 0)")) return colour;
@@ -332,6 +350,11 @@ def test_text_stands_out(report_of_four, open_page, scheme):
     of_charts = shown.eval_on_selector_all(".chart:not([data-chart=limits]) svg text", CONTRASTS)
     assert len(of_charts) > 100
     assert min(of_charts) >= 4.5
+    over_cells = shown.eval_on_selector_all(
+        "[data-chart=limits] .role-mark.mark-rect path", CONTRASTS, "rgb(17, 17, 17)"
+    )
+    assert len(over_cells) == 4 * 6
+    assert min(over_cells) >= 4.5
     dark = shown.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
 

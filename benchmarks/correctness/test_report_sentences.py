@@ -124,7 +124,7 @@ def test_the_sentence_of_a_stage_counts_its_groups_and_spans_their_ratios(noise,
             assert float(low) == pytest.approx(min(ratio.interval[0] for ratio in won), rel=6e-3)
             assert float(high) == pytest.approx(max(ratio.interval[1] for ratio in won), rel=6e-3)
         if words["unknown"]:
-            ahead = re.findall(r"of (\w+) in (\d+)", sentence.partition("the least time was that")[2])
+            ahead = re.findall(r"(\w+) in (\d+)", sentence.partition("the least time: ")[2].partition(")")[0])
             winners = Counter(f.winner.framework for f in outcomes if f.word == "unknown")
             assert {who: int(count) for who, count in ahead} == dict(winners), sentence
 

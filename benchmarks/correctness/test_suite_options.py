@@ -92,6 +92,11 @@ def test_an_option_wins_over_its_preset(suite):
         ("--workers=-2", "argument --workers: '-2' is not a whole number of 0 or more"),
         ("--rounds=0", "argument --rounds: '0' is not a whole number of 1 or more"),
         ("--learning-rate=nan", "argument --learning-rate: 'nan' is not a number above 0"),
+        ("--report=/", "argument --report: '/' is a folder; give the path of a file in it"),
+        (
+            "--report=/dev/null/a.html",
+            "argument --report: '/dev/null/a.html' cannot be written: '/dev/null' is",
+        ),
     ],
 )
 def test_a_wrong_value_is_a_usage_error_that_names_the_known_ones(suite, option, message):

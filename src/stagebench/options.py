@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from stagebench.case import DEVICES, RECIPES, STAGES, SWITCH, Case, Matrix, Stage, Workload
@@ -67,6 +69,19 @@ def threads(text: str) -> int:
     if number > usable_threads():
         raise ArgumentTypeError(f"{text!r} is above {usable_threads()}, the processors that may be used here")
     return number
+
+
+def file_to_write(text: str) -> Path:
+    """Take the path of a file that can be written, so that hours of measuring do not end in a refusal."""
+    path = Path(text)
+    if path.is_dir():
+        raise ArgumentTypeError(f"{text!r} is a folder; give the path of a file in it")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise ArgumentTypeError(f"{text!r} cannot be written: {str(there)!r} is not a folder")
+    if not os.access(path if path.exists() else there, os.W_OK):
+        raise ArgumentTypeError(f"{text!r} cannot be written: permission denied")
+    return path
 
 
 def comma_list(parse_item: Parser) -> Parser:

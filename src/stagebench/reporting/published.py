@@ -16,6 +16,7 @@ from stagebench.reporting.run import Run
 from stagebench.reporting.tables import Row, Table
 
 OF_PRESET: dict[str, Dataset] = {"article": "cifar100", "large": "deepfashion"}
+AUGMENTATIONS = {"on": "with augmentations", "off": "without augmentations"}
 NEAR = 0.05
 """Rows whose times differ by less are near: their order may be chance."""
 
@@ -53,7 +54,7 @@ def comparisons(report: Report) -> list[Comparison]:
             case = pair.training.case
             found.setdefault((number, case.device, case.augment, case.recipe), []).append(pair)
     return [
-        _comparison(f"{device}, {'with' if augment == 'on' else 'without'} augmentations, {recipe}", pairs)
+        _comparison(f"{device}, {AUGMENTATIONS[augment]}, recipe {recipe}", pairs)
         for (_, device, augment, recipe), pairs in found.items()
         if len(pairs) > 1
     ]
@@ -103,7 +104,8 @@ def _comparison(title: str, pairs: Sequence[Pair]) -> Comparison:
     ranks = ("training rank, published", "training rank, here")
     columns = ("Framework", "Batch Size", "Num Workers", "Caching", *ranks, *times)
     device = pairs[0].published.device_name
-    return Comparison(list(_sentences(pairs, whole)), Table(f"{title} (published: {device})", columns, rows))
+    table = Table(f"{title}; the article's machine: {device}", columns, rows)
+    return Comparison(list(_sentences(pairs, whole)), table)
 
 
 def _sentences(pairs: Sequence[Pair], whole: bool) -> list[str]:

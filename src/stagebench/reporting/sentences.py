@@ -87,24 +87,33 @@ def _ratio(ratio: Ratio) -> str:
 def stage_sentence(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
     """Count what the settings of a stage say: who is faster in how many, and by how much."""
     parts = []
-    for who in dict.fromkeys(found.winner_name(by_recipe) for found in outcomes):
-        won = [f for f in outcomes if f.word == "faster" and f.winner_name(by_recipe) == who]
+    for who in dict.fromkeys(_who(found, outcomes, by_recipe) for found in outcomes):
+        won = [f for f in outcomes if f.word == "faster" and _who(f, outcomes, by_recipe) == who]
         if won:
             parts.append(f"in {_of(won, outcomes)} {who} is faster, {_by_how_much(won)}")
     told = {
-        "alone": "there was nothing to compare with",
         "same": f"there is no difference above {SMALLEST_DIFFERENCE:.0%}",
-        "unknown": "nobody can tell",
+        "unknown": f"nobody can tell ({_ahead(outcomes, by_recipe)})",
+        "alone": "there was nothing to compare with",
     }
     for word, text in told.items():
         if those := [found for found in outcomes if found.word == word]:
             parts.append(f"in {_of(those, outcomes)} {text}")
-    ahead = Counter(f.winner_name(by_recipe) for f in outcomes if f.word == "unknown")
-    if ahead:
-        least = (f"{who} in {count}" for who, count in ahead.most_common())
-        parts.append(f"there the least time was that of {', of '.join(least)}")
     told_in_all = "; ".join(parts)
     return f"{told_in_all[0].upper()}{told_in_all[1:]}."
+
+
+def _ahead(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
+    """Say whose time was the least where nobody can tell, in how many settings."""
+    ahead = Counter(_who(found, outcomes, by_recipe) for found in outcomes if found.word == "unknown")
+    return f"the least time: {', '.join(f'{who} in {count}' for who, count in ahead.most_common())}"
+
+
+def _who(found: Outcome, outcomes: Sequence[Outcome], by_recipe: bool) -> str:
+    """Name the winning side, and what it won against if that is not what others won against."""
+    one_of_several = any(other.sides for other in outcomes) and not found.sides
+    among = f" among {found.winner.environment}'s own" if one_of_several else ""
+    return found.winner_name(by_recipe) + among
 
 
 def _of(some: Sequence[Outcome], outcomes: Sequence[Outcome]) -> str:

@@ -123,10 +123,13 @@ class Pipeline:
             yield images.numpy(), self.class_indices([labels])
 
     def layers(self) -> list[Layer]:
-        return [
-            Layer(KINDS[type(layer)], tuple(layer.output.shape[1:]), layer.count_params())
-            for layer in self.model.layers
-        ]
+        rows = []
+        for layer in self.model.layers:
+            shape = tuple(layer.output.shape[1:])
+            rows.append(Layer(KINDS[type(layer)], shape, layer.count_params()))
+            if getattr(layer, "activation", None) is keras.activations.relu:  # a layer's own
+                rows.append(Layer("relu", shape, 0))
+        return rows
 
     def weights(self) -> Weights:
         return network.get_weights(self.model, self.workload.classes)

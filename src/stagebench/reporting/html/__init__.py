@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+import markupsafe
 import vl_convert
 
 from stagebench.reporting import published, sentences, tables
@@ -30,6 +31,7 @@ def page(report: Report) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["words"] = tables.words
+    environment.filters["code"] = _code
     template = environment.from_string(_file("page.html.jinja"))
     return template.render(
         report=report,
@@ -107,6 +109,15 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else:
             columns[name] = values
     return columns
+
+
+def _code(text: str) -> markupsafe.Markup:
+    """Return text as markup, with what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return markupsafe.escape(text)
+    tagged = (markupsafe.Markup("<code>{}</code>").format(p) if n % 2 else p for n, p in enumerate(parts))
+    return markupsafe.Markup("").join(tagged)
 
 
 @cache
