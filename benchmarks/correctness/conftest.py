@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -121,6 +122,8 @@ class Suite:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "STAGEBENCH_SIMULATED": script},
+            # a shell's background job hands on that Ctrl-C is to be ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def wait_for(self, process: subprocess.Popen[str], start_of_line: str) -> None:
