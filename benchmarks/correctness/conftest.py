@@ -109,6 +109,7 @@ class Suite:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.folder = pytester.path
         self.command = [sys.executable, "-m", "pytest", str(ROOT / "benchmarks"), "-p", "no:cacheprovider"]
+        self.started: list[subprocess.Popen[str]] = []
         self._pytester = pytester
 
     def run(self, *options: str, frameworks: str = "simulated") -> pytest.RunResult:
@@ -116,7 +117,7 @@ class Suite:
 
     def start(self, script: str, *options: str) -> subprocess.Popen[str]:
         """Start the suite on `simulated`, which does what the script says, without waiting for it."""
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [*self.command, *TINY, "--frameworks=simulated", *options],
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -125,6 +126,8 @@ class Suite:
             # a shell's background job hands on that Ctrl-C is to be ignored
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        self.started.append(started)
+        return started
 
     def wait_for(self, process: subprocess.Popen[str], start_of_line: str) -> None:
         """Wait until a suite that was started prints a line that begins so."""
@@ -140,11 +143,14 @@ class Suite:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cache: Path) -> Suite:
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cache: Path) -> Iterator[Suite]:
     monkeypatch.setenv("STAGEBENCH_CACHE", str(suite_cache))
     for name in ("STAGEBENCH_SIMULATED", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
-    return Suite(pytester)
+    suite = Suite(pytester)
+    yield suite
+    for process in suite.started:  # one that outlives its test would keep its turn to measure
+        process.kill()
 
 
 @pytest.fixture(scope="session")
