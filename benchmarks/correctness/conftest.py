@@ -15,26 +15,51 @@ from typing import Any
 import pytest
 
 from pair import Pair, Remote
+from stagebench.case import RECIPES
 from stagebench.dataset import DatasetRequest, Manifest, prepare
+from stagebench.environments import Environment
 from stagebench.measurement.process import WorkerProcess
+from stagebench.options import Settings
 from stagebench.pipelines import FRAMEWORKS
 
 OpenPipeline = Callable[..., Remote]
+
+
+@functools.cache
+def environment_of(config: pytest.Config, framework: str) -> Environment:
+    """Return where a framework's processes run: here, or in what `--env FRAMEWORK=PYTHON` names."""
+    here = Environment(framework, framework)
+    return Settings.resolve(config.getoption).environments.get(framework, here)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that names `framework` for each real framework of the session."""
     if "framework" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("frameworks")
+        names = [name for name, f in FRAMEWORKS.items() if f.imports and (not chosen or name in chosen)]
+        missing = {name: environment_of(metafunc.config, name).missing() for name in names}
         metafunc.parametrize(
             "framework",
             [
-                pytest.param(name, marks=pytest.mark.skipif(bool(f.missing()), reason=str(f.missing())))
-                for name, f in FRAMEWORKS.items()
-                if f.imports and (not chosen or name in chosen)
+                pytest.param(name, marks=[pytest.mark.skip(reason=reason)] if reason else [])
+                for name, reason in missing.items()
             ],
             scope="session",  # all tests of a framework in a row, in one process
         )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the gate's tests of recipes other than those that are asked for."""
+    chosen = config.getoption("recipes")
+    others = set(RECIPES) - set(chosen or RECIPES)
+    left_out = [item for item in items if item.get_closest_marker("gate") and _parameters(item) & others]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _parameters(item: pytest.Item) -> set[object]:
+    callspec = getattr(item, "callspec", None)
+    return {value for value in callspec.params.values() if isinstance(value, str)} if callspec else set()
 
 
 @pytest.fixture(scope="session")
@@ -45,11 +70,14 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture(scope="session")
-def start_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], WorkerProcess]]:
+def start_worker(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], WorkerProcess]]:
     workers: list[WorkerProcess] = []
 
     def start(name: str) -> WorkerProcess:
-        workers.append(WorkerProcess(name, tmp_path_factory.mktemp(name)))
+        python = environment_of(pytestconfig, name.partition("-")[0]).python
+        workers.append(WorkerProcess(name, tmp_path_factory.mktemp(name), python))
         return workers[-1]
 
     yield start
@@ -84,11 +112,13 @@ def open_pipeline(
 
 
 @pytest.fixture(scope="session")
-def pair(process_of: Callable[[str], WorkerProcess], small_dataset: Manifest) -> Pair:
+def pair(
+    pytestconfig: pytest.Config, process_of: Callable[[str], WorkerProcess], small_dataset: Manifest
+) -> Pair:
     """Both real frameworks, side by side."""
     names = ("torch", "tensorflow")
     for name in names:
-        if missing := FRAMEWORKS[name].missing():
+        if missing := environment_of(pytestconfig, name).missing():
             pytest.skip(missing)
     return Pair({name: process_of(name) for name in names}, small_dataset)
 

@@ -14,6 +14,8 @@ from PIL import Image
 from gate import epoch, nearest
 from stagebench.dataset import Manifest
 
+pytestmark = pytest.mark.gate
+
 BATCH_SIZE = 32
 SETTINGS = list(product((0, 2), ("off", "on")))
 """Loading processes (which a framework that sizes its own threads ignores), cache."""

@@ -7,6 +7,8 @@ import pytest
 
 from stagebench.case import RECIPES
 
+pytestmark = pytest.mark.gate
+
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_reloaded_model_is_equal_in_another_process(

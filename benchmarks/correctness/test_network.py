@@ -6,6 +6,8 @@ import pytest
 
 from stagebench.case import RECIPES
 
+pytestmark = pytest.mark.gate
+
 BLOCKS = ((32, 32, 896, 128), (16, 64, 18_496, 256), (8, 128, 73_856, 512), (4, 128, 147_584, 512))
 """Height and width, channels, parameters of the convolution and of BatchNorm, of each block."""
 

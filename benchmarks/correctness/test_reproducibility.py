@@ -7,6 +7,8 @@ import pytest
 
 from stagebench.case import RECIPES
 
+pytestmark = pytest.mark.gate
+
 
 def run(pipeline):
     """Return everything random of a short training: batches, initial weights, losses, final weights."""
