@@ -347,6 +347,7 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
     path, record = config.getoption("report"), config.stash[RECORD]
     if not (path or "GITHUB_STEP_SUMMARY" in os.environ) or not (record.results or record.not_measured):
         return
+    from stagebench.reporting.markdown import markdown
     from stagebench.reporting.output import append_to_step_summary, write_page  # takes 0.2 s
 
     report = Report([record.run()])
@@ -354,7 +355,8 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
         if path:
             write_page(report, path)
             terminalreporter.write_line(f"stagebench: report in {path}")
-        append_to_step_summary(report)
+        if "GITHUB_STEP_SUMMARY" in os.environ:
+            append_to_step_summary(markdown(report))
     except StorageError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 

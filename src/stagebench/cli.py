@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stagebench.analysis.comparison import FailOn, exit_code
 from stagebench.analysis.group import floor_of
 from stagebench.dataset import DatasetError, default_cache_folder, prepare
 from stagebench.measurement.errors import StorageError
@@ -16,11 +17,22 @@ from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown
-from stagebench.reporting.output import append_to_step_summary, write_charts, write_markdown, write_page
+from stagebench.reporting.output import (
+    append_to_step_summary,
+    write,
+    write_charts,
+    write_markdown,
+    write_page,
+)
 from stagebench.reporting.progress import Progress
 from stagebench.reporting.report import Report
 from stagebench.reporting.run import RunError, read_run
+from stagebench.reporting.verdicts import comparison_of, json_of, markdown_of, text_of
 from stagebench.session import Session
+from stagebench.versions import VersionsError, make_environments, run_gate, run_versions
+from stagebench.virtual_environments import NEWEST, Requirement, VirtualEnvironmentError
+
+Subcommands = Any  # argparse names no type for what `add_subparsers` returns
 
 TO_FILES = ("svg", "png")
 NOISE_PROCESSES = 5
@@ -31,19 +43,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 1 where a case failed, 2 where an error was reported."""
     parser = argparse.ArgumentParser(prog="stagebench")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_report, _add_ledger, _add_noise, _add_compare, _add_env, _add_gate, _add_versions):
+        add(subcommands)
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(chosen, "hands_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    chosen.rest = rest
+    try:
+        code: int = chosen.run_command(chosen)
+    except (
+        DatasetError,
+        LedgerError,
+        OptionError,
+        RunError,
+        StorageError,
+        VersionsError,
+        VirtualEnvironmentError,
+    ) as error:
+        sys.stderr.write(f"stagebench: {error}\n")
+        return 2
+    return code
+
+
+def _add_ledger(subcommands: Subcommands) -> None:
     command = subcommands.add_parser(
         "ledger",
         help="list what the recipe `published` does otherwise than `matched`, and what that costs",
         description="Read from a saved run what the recipe `published` computes otherwise than `matched` and "
         "what that costs, and print both as Markdown.",
     )
-    command.add_argument(
-        "run",
-        metavar="RUN.json",
-        type=Path,
-        help=f"what `{COMMAND}RUN.json` wrote",
-    )
+    command.add_argument("run", metavar="RUN.json", type=Path, help=f"what `{COMMAND}RUN.json` wrote")
     command.set_defaults(run_command=lambda chosen: print_ledger(chosen.run))
+
+
+def _add_report(subcommands: Subcommands) -> None:
     command = subcommands.add_parser(
         "report",
         help="make a page, a text or pictures of saved runs",
@@ -67,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "folder (default: charts)",
     )
     command.set_defaults(run_command=lambda chosen: make_report(chosen.runs, chosen.format, chosen.output))
+
+
+def _add_noise(subcommands: Subcommands) -> None:
     command = subcommands.add_parser(
         "noise",
         help="measure what equal cases differ by on this machine, and keep it for the verdicts of later runs",
@@ -76,13 +112,134 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for option in (*OPTIONS, PRESET):
         command.add_argument(option.flag, **option.arguments)
     command.set_defaults(run_command=lambda chosen: measure_noise(lambda name: getattr(chosen, name)))
-    chosen = parser.parse_args(arguments)
-    try:
-        code: int = chosen.run_command(chosen)
-    except (DatasetError, LedgerError, OptionError, RunError, StorageError) as error:
-        sys.stderr.write(f"stagebench: {error}\n")
-        return 2
+
+
+def _add_compare(subcommands: Subcommands) -> None:
+    command = subcommands.add_parser(
+        "compare",
+        help="say of every stage and case whether it became faster or slower from one saved run to another",
+        description="Compare saved runs, or two environments of one (RUN.json#torch@2.14.1). Exit code 0: no "
+        "regression; 1: a regression; 2: that cannot be told, or a file cannot be read.",
+    )
+    command.add_argument("base", metavar="BASE", help="RUN.json, or RUN.json#ENVIRONMENT")
+    command.add_argument("head", metavar="HEAD", help="the same of what is compared with it")
+    command.add_argument(
+        "--format", choices=("text", "json", "markdown"), default="text", help="default: text"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="PATH", type=Path, help="a file (default: standard output)"
+    )
+    _add_fail_on(command)
+    command.set_defaults(run_command=compare_runs)
+
+
+def _add_fail_on(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--fail-on",
+        type=FailOn.parse,
+        default=FailOn(),
+        metavar="slower[:PERCENT%%]",
+        help="what is a regression: every SLOWER (default), one by more than so much, or for a stage of its "
+        "own training=slower:20%%; separated by commas",
+    )
+
+
+def _add_env(subcommands: Subcommands) -> None:
+    command = subcommands.add_parser(
+        "env",
+        help="make an environment with a version of a framework, and print the option that measures it",
+        description="Make environments with uv, keep them in the cache folder, print their --env options.",
+    )
+    _add_requirements(command)
+    command.set_defaults(run_command=print_environments)
+
+
+def _add_gate(subcommands: Subcommands) -> None:
+    command = subcommands.add_parser(
+        "gate",
+        help="run the correctness tests with versions of the frameworks",
+        description="Run the correctness gate with these versions, the first of each framework together, "
+        "then the second ones. Hands further --options on to pytest.",
+    )
+    _add_requirements(command)
+    command.set_defaults(run_command=lambda chosen: run_gate(chosen.requirements, chosen.rest), hands_on=True)
+
+
+def _add_versions(subcommands: Subcommands) -> None:
+    command = subcommands.add_parser(
+        "versions",
+        help="measure versions of the frameworks against each other, and say which became slower",
+        description="Make environments, run the gate in each, measure all of them in turns, and compare "
+        "every version of a framework with its first one. Hands further --options (with =) on to `pytest "
+        "benchmarks`. Exit code 0: no regression; 1: a confirmed one, or a version that fails the gate; 2: it "
+        "cannot be told.",
+    )
+    _add_requirements(command)
+    command.add_argument(
+        "--against",
+        metavar="FOLDER",
+        type=Path,
+        help="another checkout of stagebench: compare each version with what its pipelines take",
+    )
+    command.add_argument(
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("versions"),
+        help="where run.json, report.html, verdicts.md and verdicts.json are written (default: versions)",
+    )
+    _add_fail_on(command)
+    command.set_defaults(run_command=lambda chosen: run_versions(chosen, chosen.rest), hands_on=True)
+
+
+def _add_requirements(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "requirements",
+        metavar="FRAMEWORK==VERSION",
+        nargs="+",
+        type=Requirement.parse,
+        help=f"e.g. torch==2.14.1, or torch=={NEWEST}",
+    )
+
+
+def print_environments(chosen: argparse.Namespace) -> int:
+    """Make environments and print their options, one a line.
+
+    Raises:
+        VirtualEnvironmentError: one cannot be made.
+
+    """
+    for requirement in chosen.requirements:
+        (environment,) = make_environments([requirement])
+        sys.stdout.write(f"--env {environment.name}={environment.python}\n")
+    return 0
+
+
+def compare_runs(chosen: argparse.Namespace) -> int:
+    """Compare saved runs and print the verdicts.
+
+    Raises:
+        RunError: a file is no saved run, or holds no such environment.
+        StorageError: the file cannot be written.
+
+    """
+    (base, of_base), (head, of_head) = (_run_and_environment(text) for text in (chosen.base, chosen.head))
+    found = comparison_of(read_run(base), read_run(head), of_base, of_head)
+    code = exit_code(found.changes, chosen.fail_on)
+    if chosen.format == "json":
+        text = json_of([found], chosen.fail_on, code)
+    else:
+        text = (text_of if chosen.format == "text" else markdown_of)(found, chosen.fail_on)
+    if chosen.output is None:
+        sys.stdout.write(text)
+    else:
+        write(chosen.output, text.encode())
     return code
+
+
+def _run_and_environment(text: str) -> tuple[Path, str | None]:
+    path, _, environment = text.partition("#")
+    return (Path(text), None) if Path(text).exists() else (Path(path), environment or None)
 
 
 def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
@@ -102,7 +259,7 @@ def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
         write_page(report, path)
         written = str(path)
     else:
-        summary = append_to_step_summary(report)
+        summary = append_to_step_summary(markdown(report))
         if output is None:
             sys.stdout.write(markdown(report))
         else:

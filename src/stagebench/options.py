@@ -18,6 +18,8 @@ from stagebench.pipelines import FRAMEWORKS, INSTALLED
 from stagebench.presets import PRESETS, Preset
 
 Parser = Callable[[str], Any]
+NONE = "none"
+"""Of the frameworks of the running interpreter."""
 
 
 def one_of(*known: str) -> Parser:
@@ -134,9 +136,9 @@ def _default_devices() -> tuple[str, ...]:
 OPTIONS = (
     Option(
         "--frameworks",
-        comma_list(one_of(*FRAMEWORKS)),
+        comma_list(one_of(*FRAMEWORKS, NONE)),
         lambda: tuple(INSTALLED),
-        f"of {', '.join(FRAMEWORKS)} (default: every real one that is installed)",
+        f"of {', '.join(FRAMEWORKS)} (default: every real one that is installed); {NONE}: only those of --env",
     ),
     Option(
         "--devices",
@@ -265,7 +267,7 @@ class Settings:
     @property
     def environments(self) -> dict[str, Environment]:
         """By name: the running interpreter for each framework, then those that were added."""
-        here = [Environment(name, name) for name in self.values["frameworks"]]
+        here = [Environment(name, name) for name in self.values["frameworks"] if name != NONE]
         return {environment.name: environment for environment in (*here, *self.values["env"])}
 
     @property

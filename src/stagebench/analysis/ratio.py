@@ -63,6 +63,40 @@ def paired_ratio(case: Sequence[Rounds], rival: Sequence[Rounds]) -> Ratio:
     return Ratio(float(np.exp(logs.mean())), _interval(logs), logs.size, unit)
 
 
+def independent_ratio(case: Sequence[Rounds], rival: Sequence[Rounds]) -> Ratio:
+    """Return the ratio of a case to a rival that was measured at another time.
+
+    The interval is Welch's over the logarithms of the processes' medians. A drift of the machine from the one
+    time to the other is not in it: only measuring in turns (`paired_ratio`) can tell it from a difference.
+
+    Args:
+        case: seconds of every round, by process.
+        rival: the same of the rival; numbers of processes and rounds may differ.
+
+    """
+    unit: Literal["processes", "rounds"] = "processes" if min(len(case), len(rival)) > 1 else "rounds"
+    logs = [
+        np.log([median(process) for process in side] if unit == "processes" else side[0])
+        for side in (case, rival)
+    ]
+    pairs = min(part.size for part in logs)
+    estimate = float(logs[0].mean() - logs[1].mean())
+    if pairs < 2:
+        return Ratio(float(np.exp(estimate)), None, pairs, unit)
+    errors = [float(part.var(ddof=1)) / part.size for part in logs]
+    error = sum(errors)
+    smallest = min(part.size for part in logs) - 1  # of degrees of freedom, and where nothing varies
+    freedom = (
+        error**2 / sum(e**2 / (part.size - 1) for e, part in zip(errors, logs, strict=True))
+        if error
+        else smallest
+    )
+    half = float(stdtrit(freedom, 0.975)) * error**0.5
+    return Ratio(
+        float(np.exp(estimate)), (float(np.exp(estimate - half)), float(np.exp(estimate + half))), pairs, unit
+    )
+
+
 def interval_of(rounds: Sequence[Rounds]) -> tuple[float, float] | None:
     """Return the 95% interval of a case's own time in seconds, or None where there is a single value.
 

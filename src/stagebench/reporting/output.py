@@ -26,7 +26,7 @@ def write_page(report: Report, path: Path) -> None:
         StorageError: the file cannot be written.
 
     """
-    _write(path, page(report).encode())
+    write(path, page(report).encode())
 
 
 def write_markdown(report: Report, path: Path) -> None:
@@ -36,7 +36,7 @@ def write_markdown(report: Report, path: Path) -> None:
         StorageError: the file cannot be written.
 
     """
-    _write(path, markdown(report).encode())
+    write(path, markdown(report).encode())
 
 
 def write_charts(report: Report, kind: str, folder: Path) -> list[Path]:
@@ -59,12 +59,12 @@ def write_charts(report: Report, kind: str, folder: Path) -> list[Path]:
         else:
             content = bytes(vl_convert.vegalite_to_png(spec, scale=PICTURE_SCALE))
         paths.append(folder / f"{chart.name}.{kind}")
-        _write(paths[-1], content)
+        write(paths[-1], content)
     return paths
 
 
-def append_to_step_summary(report: Report) -> Path | None:
-    """Append the Markdown report to GitHub's step summary, where there is one; returns its path.
+def append_to_step_summary(text: str) -> Path | None:
+    """Append Markdown to GitHub's step summary, where there is one; returns its path.
 
     Raises:
         StorageError: the file cannot be written.
@@ -75,13 +75,19 @@ def append_to_step_summary(report: Report) -> Path | None:
         return None
     try:
         with Path(name).open("a", encoding="utf-8") as summary:
-            summary.write(markdown(report))
+            summary.write(text)
     except OSError as error:
         raise StorageError(f"{name} (${STEP_SUMMARY}) cannot be written: {error.strerror}") from None
     return Path(name)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole, or not at all.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    """
     staged = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from stagebench.case import plain
 from stagebench.measurement.differences import Difference
 from stagebench.measurement.machine import machine_info
 from stagebench.measurement.pictures import Pictures
-from stagebench.reporting.run import NotMeasured, Run
+from stagebench.reporting.run import SCHEMA, NotMeasured, Run
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Record:
     def section(self) -> dict[str, Any]:
         """Return what is saved of it, beside what pytest-benchmark saves."""
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": list(self.command),
             "preset": self.preset,
             "not_measured": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
@@ -16,6 +17,8 @@ from stagebench.case import RECIPES, STAGES, Case, Stage
 
 SECTION = "stagebench"
 """Key of the saved JSON under which the session's own record stands, beside pytest-benchmark's."""
+SCHEMA = 1
+"""Of that record."""
 
 
 class RunError(Exception):
@@ -106,11 +109,17 @@ def run_of(label: str, content: Mapping[str, Any]) -> Run:
 
     """
     record = content.get(SECTION, {})
+    if record.get("schema", SCHEMA) != SCHEMA:
+        raise RunError(f"{label} was saved by another release of stagebench (schema {record['schema']!r})")
+    results = [_result(label, benchmark) for benchmark in content["benchmarks"]]
+    counts = Counter((result.stage, result.case) for result in results)
+    for stage, case in (key for key, count in counts.items() if count > 1):
+        raise RunError(f"{label} holds {case.id} at {stage} more than once")
     run = Run(
         label=label,
         machine=content["machine_info"],
         datetime=str(content.get("datetime", "")),
-        results=[_result(label, benchmark) for benchmark in content["benchmarks"]],
+        results=results,
         not_measured=[
             NotMeasured(_stage(entry), case_of(entry), str(entry["outcome"]), str(entry["reason"]))
             for entry in record.get("not_measured", ())
