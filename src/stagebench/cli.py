@@ -171,8 +171,8 @@ def _add_versions(subcommands: Subcommands) -> None:
         help="measure versions of the frameworks against each other, and say which became slower",
         description="Make environments, run the gate in each, measure all of them in turns, and compare "
         "every version of a framework with its first one. Hands further --options (with =) on to `pytest "
-        "benchmarks`. Exit code 0: no regression; 1: a confirmed one, or a version that fails the gate; 2: it "
-        "cannot be told.",
+        "benchmarks`. Exit code 0: no regression; 1: a confirmed one, or a version that fails the gate; 2: "
+        "it cannot be told.",
     )
     _add_requirements(command)
     command.add_argument(

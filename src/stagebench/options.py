@@ -138,7 +138,7 @@ OPTIONS = (
         "--frameworks",
         comma_list(one_of(*FRAMEWORKS, NONE)),
         lambda: tuple(INSTALLED),
-        f"of {', '.join(FRAMEWORKS)} (default: every real one that is installed); {NONE}: only those of --env",
+        f"of {', '.join(FRAMEWORKS)} (default: every real one installed); {NONE}: only those of --env",
     ),
     Option(
         "--devices",

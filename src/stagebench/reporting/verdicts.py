@@ -166,7 +166,7 @@ def sentences_of(found: Comparison, fail_on: FailOn) -> Iterator[str]:
 
 
 CODES = {
-    0: "no regression",
+    0: "no regression was found",
     1: "a regression",
     2: "it cannot be told whether there is a regression",
 }
