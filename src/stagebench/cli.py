@@ -14,9 +14,16 @@ from stagebench.measurement.errors import StorageError
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
+from stagebench.reporting.history import Axis, read_history
 from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown
-from stagebench.reporting.output import append_to_step_summary, write_charts, write_markdown, write_page
+from stagebench.reporting.output import (
+    append_to_step_summary,
+    write_charts,
+    write_history,
+    write_markdown,
+    write_page,
+)
 from stagebench.reporting.progress import Progress
 from stagebench.reporting.report import Report
 from stagebench.reporting.run import RunError, read_run
@@ -76,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for option in (*OPTIONS, PRESET):
         command.add_argument(option.flag, **option.arguments)
     command.set_defaults(run_command=lambda chosen: measure_noise(lambda name: getattr(chosen, name)))
+    _add_history(subcommands)
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run_command(chosen)
@@ -110,6 +118,46 @@ def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
         written = ", ".join(str(path) for path in (output, summary) if path)
     if written:
         sys.stderr.write(f"stagebench: wrote {written}\n")
+    return 0
+
+
+def _add_history(subcommands: Any) -> None:
+    command = subcommands.add_parser(
+        "history",
+        help="make a page of how times developed over dates or framework versions, with their steps",
+        description="Make a page of the times of every stage and case over many saved runs, with the steps "
+        "that a change-point test finds. Files that are no run of this suite are named and passed over.",
+    )
+    command.add_argument(
+        "runs", metavar="RUNS", nargs="+", type=Path, help="a saved run, or a folder with *.json at any depth"
+    )
+    command.add_argument(
+        "--by", choices=("date", "version"), default="date", help="what times are shown over (default: date)"
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=Path,
+        default=Path("history.html"),
+        help="the page (default: history.html)",
+    )
+    command.set_defaults(run_command=lambda chosen: make_history(chosen.runs, chosen.by, chosen.output))
+
+
+def make_history(paths: Sequence[Path], axis: Axis, output: Path) -> int:
+    """Write the page of a history; files that cannot be shown do not fail it.
+
+    Raises:
+        StorageError: the page cannot be written.
+
+    """
+    history = read_history(paths, axis)
+    for reason in history.passed_over:
+        sys.stderr.write(f"stagebench: passed over: {reason}\n")
+    write_history(history, output)
+    found = f"{len(history.found)} steps in {len(history.series)} series of {len(history.runs)} runs"
+    sys.stderr.write(f"stagebench: wrote {output}: {found}\n")
     return 0
 
 
