@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from stagebench.options import Settings
 from stagebench.pipelines import FRAMEWORKS
 
 OpenPipeline = Callable[..., Remote]
+OpenPage = Callable[..., Any]
 
 
 @functools.cache
@@ -186,3 +188,46 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cach
 @pytest.fixture(scope="session")
 def suite_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not chromium:
+        pytest.skip("neither chromium nor google-chrome is installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    """Return a function that opens a file as a reader without a network does; nothing may go wrong there."""
+    contexts, problems = [], []
+
+    def open_(file: Path, drawn: bool = True, **options: Any) -> Any:
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        shown.on("pageerror", lambda error: problems.append(str(error)))
+        shown.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+        context.on(
+            "request",
+            lambda asked: (
+                problems.append(asked.url)
+                if asked.url.split("#")[0] != file.as_uri() and not asked.url.startswith("data:")
+                else None
+            ),
+        )
+        shown.goto(file.as_uri())
+        if drawn:
+            shown.wait_for_selector("html[data-drawn=all]")
+        return shown
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert problems == []

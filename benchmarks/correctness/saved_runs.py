@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,10 @@ COST = dict(zip(STAGES, (0.05, 0.003, 1.5, 0.005, 0.012, 0.17), strict=True))
 """Typical seconds of each stage."""
 FASTER = {"torch": 1.0, "tensorflow": 0.8}
 IMAGES = {"data_loading": 2000, "training": 4000, "evaluation": 400}
+HOSTILE = (
+    """<script>hit=1</script>"'</script><!-- <img src=x onerror=hit=1> {{7*7}} ${hit=1} \N{PILE OF POO}"""
+)
+"""What a browser must show as it is."""
 LAYERS = [("conv", (32, 32, 32), 896), ("relu", (32, 32, 32), 0), ("dense", (100,), 12_900)]
 
 
@@ -99,3 +106,21 @@ def _png(pixels) -> str:
 def hostile(case: Case, text: str) -> Case:
     """Return the case under a name that some stranger gave to its environment."""
     return replace(case, environment=text)
+
+
+def nightly(runs: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+    """Save runs as those of one night after another; returns their paths."""
+    paths = []
+    for night, run in enumerate(runs):
+        run["datetime"] = (datetime(2026, 9, 1, 2, tzinfo=UTC) + timedelta(days=night)).isoformat()
+        paths.append(folder / f"{night:04d}.json")
+        paths[-1].write_text(json.dumps(run))
+    return paths
+
+
+def slower(run: dict[str, Any], stage: str, framework: str, ratio: float) -> dict[str, Any]:
+    """Return the run with a framework's times of a stage multiplied."""
+    for benchmark in run["benchmarks"]:
+        if (benchmark["extra_info"]["stage"], benchmark["extra_info"]["framework"]) == (stage, framework):
+            benchmark["stats"]["data"] = [ratio * seconds for seconds in benchmark["stats"]["data"]]
+    return run

@@ -115,7 +115,9 @@ def test_a_limit_holds_for_the_run_and_for_a_stage(compared, limit, code):
     assert found == code
 
 
-@pytest.mark.parametrize("text", ["", "faster", "slower:", "slower:10", "slower:2%", "slower:nan%", "fit=slower"])
+@pytest.mark.parametrize(
+    "text", ["", "faster", "slower:", "slower:10", "slower:2%", "slower:nan%", "fit=slower"]
+)
 def test_a_limit_that_is_none_is_refused(text):
     with pytest.raises(ArgumentTypeError, match="is not slower"):
         FailOn.parse(text)
@@ -190,7 +192,10 @@ def test_nothing_in_common_is_2(compared):
         (lambda run: json.dumps(run)[:-40], "is not JSON"),
         (lambda run: "[]", "is not a run of this suite"),
         (lambda run: json.dumps(run).replace('"data": [', '"data": [NaN, '), "is not JSON"),
-        (lambda run: json.dumps({**run, "stagebench": {"schema": 2}}), "another release of stagebench (schema 2)"),
+        (
+            lambda run: json.dumps({**run, "stagebench": {"schema": 2}}),
+            "another release of stagebench (schema 2)",
+        ),
         (lambda run: json.dumps({**run, "benchmarks": 2 * run["benchmarks"]}), "more than once"),
         (lambda run: "[" * 100_000, "is not JSON"),
     ],
@@ -214,9 +219,13 @@ def test_an_environment_that_is_not_there_is_named_with_those_that_are(compared)
     assert "holds no environment 'torch@3'; it holds: torch@1, torch@2" in error
 
 
-@pytest.mark.parametrize(("second", "code", "said"), [(1.2, 1, "confirmed"), (1.0, 0, "Not confirmed: training")])
+@pytest.mark.parametrize(
+    ("second", "code", "said"), [(1.2, 1, "confirmed"), (1.0, 0, "Not confirmed: training")]
+)
 def test_a_regression_counts_when_a_second_measurement_finds_it_too(second, code, said):
-    sides = [side_of(run_of("", run_at({"torch": factor}, seed=i))) for i, factor in enumerate((1, 1.2, second))]
+    sides = [
+        side_of(run_of("", run_at({"torch": factor}, seed=i))) for i, factor in enumerate((1, 1.2, second))
+    ]
     base, head, again = sides
     changes = compare(base, head)
     regressions = {change.key for change in changes if FailOn().fails(change)}
@@ -224,7 +233,9 @@ def test_a_regression_counts_when_a_second_measurement_finds_it_too(second, code
 
     confirmed = confirm(changes, [c for c in compare(base, again) if c.key in regressions])
     assert exit_code(confirmed, FailOn()) == code
-    found = replace(comparison_of(run_of("a", run_at({"torch": 1})), run_of("b", run_at({"torch": 1}))), changes=confirmed)
+    found = replace(
+        comparison_of(run_of("a", run_at({"torch": 1})), run_of("b", run_at({"torch": 1}))), changes=confirmed
+    )
     assert said in text_of(found, FailOn())
 
 

@@ -4,72 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from saved_runs import hostile, matrix, saved_run
+from saved_runs import HOSTILE, hostile, matrix, saved_run
 from stagebench.case import STAGES, plain
 from stagebench.reporting.html import page
 from stagebench.reporting.report import Report
 from stagebench.reporting.run import read_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="neither chromium nor google-chrome is installed")
-
 FOUR = matrix(batch_sizes=(32,), workers=(0,))
 MANY = matrix(
     batch_sizes=(8, 16, 32, 64, 128, 256, 512), workers=range(11), recipes=("published", "matched", "tuned")
 )
-HOSTILE = (
-    """<script>hit=1</script>"'</script><!-- <img src=x onerror=hit=1> {{7*7}} ${hit=1} \N{PILE OF POO}"""
-)
-
-OpenPage = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[OpenPage]:
-    """Return a function that opens a file as a reader without a network does; nothing may go wrong there."""
-    contexts, problems = [], []
-
-    def open_(file: Path, drawn: bool = True, **options: Any) -> Any:
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        shown = context.new_page()
-        shown.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        shown.on("pageerror", lambda error: problems.append(str(error)))
-        shown.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
-        context.on(
-            "request",
-            lambda asked: (
-                problems.append(asked.url)
-                if asked.url != file.as_uri() and not asked.url.startswith("data:")
-                else None
-            ),
-        )
-        shown.goto(file.as_uri())
-        if drawn:
-            shown.wait_for_selector("html[data-drawn=all]")
-        return shown
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert problems == []
 
 
 def written(folder: Path, *runs: dict[str, Any], name: str = "run") -> Path:

@@ -15,12 +15,14 @@ from stagebench.measurement.errors import StorageError
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
+from stagebench.reporting.history import Axis, read_history
 from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown
 from stagebench.reporting.output import (
     append_to_step_summary,
     write,
     write_charts,
+    write_history,
     write_markdown,
     write_page,
 )
@@ -43,7 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 1 where a case failed, 2 where an error was reported."""
     parser = argparse.ArgumentParser(prog="stagebench")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_report, _add_ledger, _add_noise, _add_compare, _add_env, _add_gate, _add_versions):
+    for add in (
+        _add_report,
+        _add_ledger,
+        _add_noise,
+        _add_compare,
+        _add_history,
+        _add_env,
+        _add_gate,
+        _add_versions,
+    ):
         add(subcommands)
     chosen, rest = parser.parse_known_args(arguments)
     if rest and not getattr(chosen, "hands_on", False):
@@ -267,6 +278,46 @@ def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
         written = ", ".join(str(path) for path in (output, summary) if path)
     if written:
         sys.stderr.write(f"stagebench: wrote {written}\n")
+    return 0
+
+
+def _add_history(subcommands: Any) -> None:
+    command = subcommands.add_parser(
+        "history",
+        help="make a page of how times developed over dates or framework versions, with their steps",
+        description="Make a page of the times of every stage and case over many saved runs, with the steps "
+        "that a change-point test finds. Files that are no run of this suite are named and passed over.",
+    )
+    command.add_argument(
+        "runs", metavar="RUNS", nargs="+", type=Path, help="a saved run, or a folder with *.json at any depth"
+    )
+    command.add_argument(
+        "--by", choices=("date", "version"), default="date", help="what times are shown over (default: date)"
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=Path,
+        default=Path("history.html"),
+        help="the page (default: history.html)",
+    )
+    command.set_defaults(run_command=lambda chosen: make_history(chosen.runs, chosen.by, chosen.output))
+
+
+def make_history(paths: Sequence[Path], axis: Axis, output: Path) -> int:
+    """Write the page of a history; files that cannot be shown do not fail it.
+
+    Raises:
+        StorageError: the page cannot be written.
+
+    """
+    history = read_history(paths, axis)
+    for reason in history.passed_over:
+        sys.stderr.write(f"stagebench: passed over: {reason}\n")
+    write_history(history, output)
+    found = f"{len(history.found)} steps in {len(history.series)} series of {len(history.runs)} runs"
+    sys.stderr.write(f"stagebench: wrote {output}: {found}\n")
     return 0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from stagebench.case import STAGES, Stage
 from stagebench.reporting import tables
+from stagebench.reporting.figures import short, unit_of
 from stagebench.reporting.report import AXES, Entry, Report
 from stagebench.reporting.tables import Table, words
 
@@ -112,7 +113,7 @@ def config(ink: str) -> Spec:
 
 def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
     found = list(report.results(stage))
-    unit, scale = _unit(result.median_seconds for _, result, _ in found)
+    unit, scale = unit_of(result.median_seconds for _, result, _ in found)
     seconds = [s for _, result, _ in found for process in result.rounds for s in process]
     axis = {"title": f"time ({unit}); left is faster", "axis": ON_TOP, "scale": _time_scale(seconds)}
     order = {"field": "rank", "op": "min"}
@@ -138,8 +139,8 @@ def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
     for rank, (entry, result, _) in enumerate(sorted(found, key=lambda row: row[1].median_seconds)):
         low, high = result.interval or (result.median_seconds,) * 2
         figures = {"median": result.median_seconds, "low": low, "high": high}
-        scaled = {name: _short(figure * scale) for name, figure in figures.items()}
-        drawn = [[_short(s * scale) for s in _evenly(process, shown)] for process in result.rounds]
+        scaled = {name: short(figure * scale) for name, figure in figures.items()}
+        drawn = [[short(s * scale) for s in _evenly(process, shown)] for process in result.rounds]
         values.append({"case": entry.index, "rank": rank, **scaled, "rounds": drawn})
     caption = "Each point is a round, the upright line the median, the bar its 95% interval."
     if any(len(process) > shown for _, result, _ in found for process in result.rounds):
@@ -194,7 +195,7 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
                 parts = {"training: computing": 1 - waits, "training: waiting for data": waits}
             for part, of in parts.items():
                 at = list(PARTS).index(part)
-                values.append({"case": entry.index, "part": part, "at": at, "seconds": _short(seconds * of)})
+                values.append({"case": entry.index, "part": part, "at": at, "seconds": short(seconds * of)})
     total: Counter[int] = Counter()
     for value in values:
         total[value["case"]] += value["seconds"]
@@ -228,7 +229,7 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
 
 def _wait_chart(report: Report) -> Chart:
     values = [
-        {"case": entry.index, "waits": _short(100 * fraction)}
+        {"case": entry.index, "waits": short(100 * fraction)}
         for entry, result, _ in report.results("training")
         if (fraction := result.info.get("data_wait_fraction")) is not None
     ]
@@ -246,7 +247,7 @@ def _wait_chart(report: Report) -> Chart:
 
 def _limit_chart(report: Report) -> Chart:
     values = [
-        {"case": entry.index, "stage": words(stage), "reached": _short(100 * result.limit_fraction)}
+        {"case": entry.index, "stage": words(stage), "reached": short(100 * result.limit_fraction)}
         for stage in report.stages
         for entry, result, _ in report.results(stage)
         if result.limit_fraction
@@ -287,7 +288,7 @@ def _scaling_chart(report: Report, stage: Stage, axis: str) -> Chart:
         figures = {"images": result.images_per_second, "low": low, "high": high}
         line = "/".join(str(value(entry.case)) for name, value in AXES.items() if name != axis)
         at = {"case": entry.index, "line": f"{line}/{entry.run}"}
-        values.append({**at, **{name: _short(figure) for name, figure in figures.items()}})
+        values.append({**at, **{name: short(figure) for name, figure in figures.items()}})
     if len({value["line"] for value in values}) == len(values):
         values = []  # nothing was measured at two places of the axis
     x = {"field": field_name, "type": "ordinal", "sort": order, "title": axis, "axis": {"labelAngle": 0}}
@@ -315,7 +316,7 @@ def _scaling_chart(report: Report, stage: Stage, axis: str) -> Chart:
 
 def _epoch_chart(report: Report, figure: str) -> Chart:
     values = [
-        {"case": entry.index, "epoch": number, figure: _short(value)}
+        {"case": entry.index, "epoch": number, figure: short(value)}
         for entry, result, _ in report.results("training")
         for number, value in enumerate(result.info.get(f"epoch_{_plural(figure)}") or [], start=1)
     ]
@@ -374,15 +375,3 @@ def _time_scale(seconds: Sequence[float]) -> Spec:
     if max(seconds, default=1) > WIDE_RANGE * min(seconds, default=1):
         return {"type": "log", "nice": False, "padding": 8}
     return {"zero": False, "padding": 8}
-
-
-def _unit(medians: Any) -> tuple[str, float]:
-    """Return the unit in which the typical time has one to three digits before the point, and its factor."""
-    typical = sorted(medians)
-    middle = typical[len(typical) // 2] if typical else 1.0
-    return ("s", 1.0) if middle >= 1 else ("ms", 1e3) if middle >= 1e-3 else ("us", 1e6)
-
-
-def _short(value: float) -> float:
-    """Keep four digits, which is more than the noise leaves and half the bytes."""
-    return float(f"{value:.4g}")

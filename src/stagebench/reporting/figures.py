@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from stagebench.analysis.group import Group
 from stagebench.analysis.ratio import Ratio, digits
 from stagebench.analysis.result import Result
@@ -20,6 +22,26 @@ def duration(seconds: float) -> str:
             places = 0 if value >= 100 else 1 if value >= 10 else 2
             return f"{value:,.{places}f} {unit}"
     raise AssertionError("unreachable")
+
+
+def interval(result: Result) -> str:
+    """Write the 95% interval of a case's time; nothing if it has none."""
+    if result.interval is None:
+        return ""
+    low, high = result.interval
+    return f"{duration(low)} to {duration(high)}"
+
+
+def unit_of(medians: Iterable[float]) -> tuple[str, float]:
+    """Return the unit in which the typical time has one to three digits before the point, and its factor."""
+    typical = sorted(medians)
+    middle = typical[len(typical) // 2] if typical else 1.0
+    return ("s", 1.0) if middle >= 1 else ("ms", 1e3) if middle >= 1e-3 else ("us", 1e6)
+
+
+def short(value: float) -> float:
+    """Keep four digits, which is more than the noise leaves and half the bytes."""
+    return float(f"{value:.4g}")
 
 
 def share(part: float) -> str:

@@ -9,7 +9,9 @@ import vl_convert
 
 from stagebench.measurement.errors import StorageError
 from stagebench.reporting.charts import charts, complete
+from stagebench.reporting.history import History
 from stagebench.reporting.html import page
+from stagebench.reporting.html.history import history_page
 from stagebench.reporting.markdown import markdown
 from stagebench.reporting.report import Report
 
@@ -27,6 +29,16 @@ def write_page(report: Report, path: Path) -> None:
 
     """
     write(path, page(report).encode())
+
+
+def write_history(history: History, path: Path) -> None:
+    """Write the page of a history.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    """
+    write(path, history_page(history).encode())
 
 
 def write_markdown(report: Report, path: Path) -> None:

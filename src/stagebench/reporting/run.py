@@ -95,7 +95,7 @@ def read_run(path: Path) -> Run:
         raise RunError(f"{path} is not JSON: {error}") from None
     try:
         return run_of(str(path), content)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         hint = f"pytest benchmarks --benchmark-json={path}"
         raise RunError(f"{path} is not a run of this suite; write one with `{hint}`") from None
 
@@ -105,7 +105,7 @@ def run_of(label: str, content: Mapping[str, Any]) -> Run:
 
     Raises:
         RunError: it lacks the raw rounds.
-        AttributeError, KeyError, TypeError, ValueError: it is something else.
+        AttributeError, KeyError, OverflowError, TypeError, ValueError: it is something else.
 
     """
     record = content.get(SECTION, {})

@@ -16,7 +16,7 @@ import PIL.Image
 from stagebench.analysis.group import floor_of
 from stagebench.analysis.result import Result
 from stagebench.case import STAGES, Stage
-from stagebench.reporting.figures import duration, relative, share
+from stagebench.reporting.figures import duration, interval, relative, share
 from stagebench.reporting.report import Entry, Report
 from stagebench.reporting.run import Run
 
@@ -32,6 +32,8 @@ class Row:
     cells: tuple[str, ...]
     entry: int | None = None
     """Index of the case that it is about, by which it is filtered."""
+    target: str = ""
+    """Where in the page its last cell leads."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def stage_table(report: Report, stage: Stage) -> Table:
         verdict = group.verdicts[result.case]
         cells = [
             duration(result.median_seconds),
-            _interval(result),
+            interval(result),
             _rounds(result),
             duration(result.cold_seconds),
             f"{result.images_per_second:,.0f}" if result.images_per_second else "",
@@ -79,13 +81,6 @@ def stage_table(report: Report, stage: Stage) -> Table:
         judged = verdict.word if verdict else ""
         rows.append(Row((entry.label, *cells, relative(result, group), judged), entry.index))
     return Table(words(stage), (*columns, "x fastest of its group (95%)", "verdict"), rows)
-
-
-def _interval(result: Result) -> str:
-    if result.interval is None:
-        return ""
-    low, high = result.interval
-    return f"{duration(low)} to {duration(high)}"
 
 
 def _rounds(result: Result) -> str:

@@ -42,7 +42,7 @@ async function draw(name) {
   const values = rows.map((row) => ({ ...data.cases[row.case], ...row }));
   if (views.has(name)) {
     await views.get(name).data("rows", values).runAsync();
-  } else {
+  } else if (kept) { // without a row there may be no room either, and a chart takes its width when it is made
     views.set(name, await embed(name, holder, values));
   }
   holder.setAttribute("aria-hidden", String(rows.length === 0));
