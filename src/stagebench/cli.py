@@ -31,8 +31,8 @@ from stagebench.reporting.report import Report
 from stagebench.reporting.run import RunError, read_run
 from stagebench.reporting.verdicts import comparison_of, json_of, markdown_of, text_of
 from stagebench.session import Session
-from stagebench.versions import VersionsError, make_environments, run_gate, run_versions
-from stagebench.virtual_environments import NEWEST, Requirement, VirtualEnvironmentError
+from stagebench.versions import VersionsError, make_environments, parse_version, run_gate, run_versions
+from stagebench.virtual_environments import NEWEST, VirtualEnvironmentError
 
 Subcommands = Any  # argparse names no type for what `add_subparsers` returns
 
@@ -161,7 +161,7 @@ def _add_env(subcommands: Subcommands) -> None:
         help="make an environment with a version of a framework, and print the option that measures it",
         description="Make environments with uv, keep them in the cache folder, print their --env options.",
     )
-    _add_requirements(command)
+    _add_versions_to_make(command)
     command.set_defaults(run_command=print_environments)
 
 
@@ -172,8 +172,8 @@ def _add_gate(subcommands: Subcommands) -> None:
         description="Run the correctness gate with these versions, the first of each framework together, "
         "then the second ones. Hands further --options on to pytest.",
     )
-    _add_requirements(command)
-    command.set_defaults(run_command=lambda chosen: run_gate(chosen.requirements, chosen.rest), hands_on=True)
+    _add_versions_to_make(command)
+    command.set_defaults(run_command=lambda chosen: run_gate(chosen.versions, chosen.rest), hands_on=True)
 
 
 def _add_versions(subcommands: Subcommands) -> None:
@@ -185,7 +185,7 @@ def _add_versions(subcommands: Subcommands) -> None:
         "benchmarks`. Exit code 0: no regression; 1: a confirmed one, or a version that fails the gate; 2: "
         "it cannot be told.",
     )
-    _add_requirements(command)
+    _add_versions_to_make(command)
     command.add_argument(
         "--against",
         metavar="FOLDER",
@@ -203,13 +203,13 @@ def _add_versions(subcommands: Subcommands) -> None:
     command.set_defaults(run_command=lambda chosen: run_versions(chosen, chosen.rest), hands_on=True)
 
 
-def _add_requirements(command: argparse.ArgumentParser) -> None:
+def _add_versions_to_make(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "requirements",
+        "versions",
         metavar="FRAMEWORK==VERSION",
         nargs="+",
-        type=Requirement.parse,
-        help=f"e.g. torch==2.14.1, or torch=={NEWEST}",
+        type=parse_version,
+        help=f"e.g. torch==2.14.1, torch=={NEWEST}, or an environment that is there: torch@dev=bin/python",
     )
 
 
@@ -220,8 +220,8 @@ def print_environments(chosen: argparse.Namespace) -> int:
         VirtualEnvironmentError: one cannot be made.
 
     """
-    for requirement in chosen.requirements:
-        (environment,) = make_environments([requirement])
+    for version in chosen.versions:
+        (environment,) = make_environments([version])
         sys.stdout.write(f"--env {environment.name}={environment.python}\n")
     return 0
 

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 ENVIRONMENTS = "environments"
 """Folder of the cache in which they are kept."""
-PROCESSES = 5
-"""Fresh processes of each case, where the user says nothing: from three on there are verdicts."""
+DEFAULTS = ("--processes=5", "--cache=on")
+"""What stands in for what the user does not say: a verdict needs three processes, and is surer with five."""
 GATE = "gate and not slow"
 """Correctness tests that a version must pass before its times are taken, by the recipes that are measured."""
 
@@ -52,29 +52,41 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def make_environments(requirements: Sequence[Requirement], source: Path | None = None) -> list[Environment]:
-    """Return an environment for each requirement, made where it is not there yet.
+Version = Requirement | Environment
+"""What to measure: a version, of which an environment is made, or an environment that is there."""
+
+
+def parse_version(text: str) -> Version:
+    """Take `FRAMEWORK==VERSION`, or `FRAMEWORK@LABEL=PYTHON`."""
+    return Environment.parse(text) if "==" not in text and "=" in text else Requirement.parse(text)
+
+
+def make_environments(versions: Sequence[Version]) -> list[Environment]:
+    """Return an environment for each version, made where it is not there yet.
 
     Raises:
         VirtualEnvironmentError: one cannot be made.
         StorageError: the cache folder cannot be written.
 
     """
-    folder = default_cache_folder() / ENVIRONMENTS
-    return [make(requirement, folder, tell, source) for requirement in requirements]
+    return [v if isinstance(v, Environment) else make(v, _folder(), tell) for v in versions]
 
 
-def run_gate(requirements: Sequence[Requirement], rest: Sequence[str]) -> int:
+def _folder() -> Path:
+    return default_cache_folder() / ENVIRONMENTS
+
+
+def run_gate(versions: Sequence[Version], rest: Sequence[str]) -> int:
     """Run all of the gate with these versions: the first of each framework together, then the second ones.
 
     Returns:
         0, or 1 where a version has failed.
 
     """
-    environments = make_environments(requirements)
+    environments = make_environments(versions)
     by_framework = [
         [environment for environment in environments if environment.framework == framework]
-        for framework in dict.fromkeys(requirement.framework for requirement in requirements)
+        for framework in dict.fromkeys(version.framework for version in versions)
     ]
     passed = [_passes([e for e in together if e], "gate", rest) for together in zip_longest(*by_framework)]
     return 0 if all(passed) else 1
@@ -95,10 +107,10 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
         raise VersionsError(f"{ROOT} holds no benchmarks; install stagebench from a clone: pip install -e .")
     if chosen.against and not (chosen.against / "src" / "stagebench").is_dir():
         raise VersionsError(f"--against={chosen.against} is no checkout: it has no src/stagebench")
-    environments = make_environments(chosen.requirements)
+    environments = list(dict.fromkeys(make_environments(chosen.versions)))  # newest may be one of them
     gated = [e for e in environments if _passes([e], GATE, _gate_options(rest))]
     failed = [environment.name for environment in environments if environment not in gated]
-    bases = list(_bases(gated, chosen.requirements, chosen.against))
+    bases = list(_bases(gated, chosen.versions, chosen.against))
     if failed:
         tell(f"the gate stopped {', '.join(failed)}: no time is taken of what computes something else")
     if not bases:
@@ -122,12 +134,12 @@ def max_code(codes: Sequence[int]) -> int:
 
 
 def _bases(
-    environments: Sequence[Environment], requirements: Sequence[Requirement], against: Path | None
+    environments: Sequence[Environment], versions: Sequence[Version], against: Path | None
 ) -> Iterator[Base]:
     """Yield what is compared with what: without `against`, a framework's first version with the others."""
     if against is not None:
-        for requirement in requirements:
-            (base,) = make_environments([requirement], against)
+        for requirement in (version for version in versions if isinstance(version, Requirement)):
+            base = make(requirement, _folder(), tell, against)
             heads = [e for e in environments if base.name == f"{e.name}+base"]
             if heads:
                 yield Base(base, heads)
@@ -165,10 +177,9 @@ def _measure(bases: Sequence[Base], path: Path, options: Sequence[str]) -> tuple
     code = _pytest(
         [
             str(BENCHMARKS),
-            "-q",
             "--frameworks=none",
             *pairs,
-            f"--processes={PROCESSES}",
+            *DEFAULTS,
             f"--benchmark-json={path}",
             *options,
         ]
