@@ -7,6 +7,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -23,8 +24,10 @@ ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 ENVIRONMENTS = "environments"
 """Folder of the cache in which they are kept."""
-DEFAULTS = ("--processes=5", "--cache=on")
-"""What stands in for what the user does not say: a verdict needs three processes, and is surer with five."""
+DEFAULTS = ("--processes=5", "--rounds=3", "--cache=on")
+"""What stands in for what the user does not say: verdicts rest on processes, more than on their rounds."""
+AT_ONCE = 2
+"""Gates that run at the same time: each computes in one process at a time."""
 GATE = "gate and not slow"
 """Correctness tests that a version must pass before its times are taken, by the recipes that are measured."""
 
@@ -108,7 +111,9 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
     if chosen.against and not (chosen.against / "src" / "stagebench").is_dir():
         raise VersionsError(f"--against={chosen.against} is no checkout: it has no src/stagebench")
     environments = list(dict.fromkeys(make_environments(chosen.versions)))  # newest may be one of them
-    gated = [e for e in environments if _passes([e], GATE, _gate_options(rest))]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        passed = list(pool.map(lambda e: _passes([e], GATE, _gate_options(rest)), environments))
+    gated = [environment for environment, well in zip(environments, passed, strict=True) if well]
     failed = [environment.name for environment in environments if environment not in gated]
     bases = list(_bases(gated, chosen.versions, chosen.against))
     if failed:
@@ -154,11 +159,18 @@ def _passes(environments: Sequence[Environment], tests: str, rest: Sequence[str]
     if missing := [reason for environment in environments if (reason := environment.missing())]:
         tell(missing[0])  # pytest would skip what cannot run, and skipping is no passing
         return False
-    tell(f"gate of {' and '.join(environment.name for environment in environments)}")
+    names = " and ".join(environment.name for environment in environments)
+    tell(f"gate of {names}")
     pairs = [f"--env={environment.framework}={environment.python}" for environment in environments]
     frameworks = f"--frameworks={','.join(environment.framework for environment in environments)}"
     quiet = ("-q", "--no-header", "-p", "no:cacheprovider", "--benchmark-skip")
-    return _pytest([str(BENCHMARKS / "correctness"), "-m", tests, *quiet, frameworks, *pairs, *rest]) == 0
+    command = [str(BENCHMARKS / "correctness"), "-m", tests, *quiet, frameworks, *pairs, *rest]
+    done = _pytest(command, capture_output=True)
+    if done.returncode:
+        tell(f"gate of {names} failed:\n{done.stdout}{done.stderr}")
+    else:
+        tell(f"gate of {names}: {done.stdout.rstrip().rpartition(chr(10))[2]}")
+    return done.returncode == 0
 
 
 def _gate_options(rest: Sequence[str]) -> list[str]:
@@ -174,7 +186,7 @@ def _measure(bases: Sequence[Base], path: Path, options: Sequence[str]) -> tuple
     environments = [e for base in bases for e in (base.environment, base.again, *base.heads)]
     tell(f"measuring {', '.join(environment.name for environment in environments)}")
     pairs = [f"--env={environment.name}={environment.python}" for environment in environments]
-    code = _pytest(
+    done = _pytest(
         [
             str(BENCHMARKS),
             "--frameworks=none",
@@ -185,8 +197,8 @@ def _measure(bases: Sequence[Base], path: Path, options: Sequence[str]) -> tuple
         ]
     )
     if not path.is_file():
-        raise VersionsError(f"nothing was measured: pytest ended with exit code {code}")
-    return read_run(path), code == 0
+        raise VersionsError(f"nothing was measured: pytest ended with exit code {done.returncode}")
+    return read_run(path), done.returncode == 0
 
 
 def _confirmed(
@@ -217,8 +229,10 @@ def _write(comparisons: Sequence[Comparison], fail_on: FailOn, folder: Path, cod
     tell(f"run, report and verdicts are in {folder}")
 
 
-def _pytest(arguments: Sequence[str]) -> int:
+def _pytest(arguments: Sequence[str], capture_output: bool = False) -> subprocess.CompletedProcess[str]:
     """Run pytest in a process of its own; its summary is not GitHub's: the verdicts are."""
     environment = {name: value for name, value in os.environ.items() if name != STEP_SUMMARY}
     command = [sys.executable, "-m", "pytest", *arguments]
-    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603  # no shell sees it
+    return subprocess.run(  # noqa: S603  # no shell sees it
+        command, env=environment, check=False, text=True, capture_output=capture_output
+    )
