@@ -14,6 +14,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from stagebench.analysis.result import Result
+from stagebench.baseline import baseline
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import DatasetError, Manifest, default_cache_folder, prepare
 from stagebench.environments import Environment
@@ -72,6 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = Settings.resolve(config.getoption)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from None
+    if wanted := config.getoption("benchmark_compare"):
+        storage = config.getoption("benchmark_storage").removeprefix("file://")
+        config.option.benchmark_compare = baseline(wanted, Path(storage))
     config.stash[RECORD] = Record(config.invocation_params.args, config.getoption("preset") or PRESET.default)
     if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)

@@ -75,6 +75,17 @@ def test_a_second_run_compares_every_case_with_the_first(suite):
     assert "machine_info is different" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.parametrize("compare", ["--benchmark-compare", "--benchmark-compare=0001"])
+def test_a_baseline_that_another_python_has_saved_is_found(suite, compare):
+    suite.run("--cache=on", "--stages=training")
+    (own,) = [path.parent for path in suite.folder.glob(".benchmarks/*/0001_*.json")]
+    own.rename(own.with_name("Linux-CPython-3.9-64bit"))
+    result = suite.run("--cache=on", "--stages=training", compare)
+
+    assert result.ret == 0
+    assert any("0001_" in line for line in result.outlines if "simulated" in line), result.outlines
+
+
 def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
     options = ("--cache=on", "--stages=training", "--benchmark-compare=0001")
     monkeypatch.setenv("STAGEBENCH_SIMULATED", '{"training": {"cost": {"seconds": 0.2}}}')

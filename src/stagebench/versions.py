@@ -7,7 +7,6 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -26,8 +25,6 @@ ENVIRONMENTS = "environments"
 """Folder of the cache in which they are kept."""
 DEFAULTS = ("--processes=5", "--rounds=3", "--cache=on")
 """What stands in for what the user does not say: verdicts rest on processes, more than on their rounds."""
-AT_ONCE = 2
-"""Gates that run at the same time: each computes in one process at a time."""
 GATE = "gate and not slow"
 """Correctness tests that a version must pass before its times are taken, by the recipes that are measured."""
 
@@ -111,9 +108,7 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
     if chosen.against and not (chosen.against / "src" / "stagebench").is_dir():
         raise VersionsError(f"--against={chosen.against} is no checkout: it has no src/stagebench")
     environments = list(dict.fromkeys(make_environments(chosen.versions)))  # newest may be one of them
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        passed = list(pool.map(lambda e: _passes([e], GATE, _gate_options(rest)), environments))
-    gated = [environment for environment, well in zip(environments, passed, strict=True) if well]
+    gated = [e for e in environments if _passes([e], GATE, _gate_options(rest))]
     failed = [environment.name for environment in environments if environment not in gated]
     bases = list(_bases(gated, chosen.versions, chosen.against))
     if failed:
