@@ -46,7 +46,7 @@ def side_of(run: Run, environment: str | None = None) -> Side:
         RunError: there is no such environment.
 
     """
-    names = {result.case.environment: result.case.framework for result in run.results}
+    names = {case.environment: case.framework for case in run.cases}
     if environment is not None and environment not in names:
         known = ", ".join(names) or "none"
         raise RunError(f"{run.label} holds no environment {environment!r}; it holds: {known}")
