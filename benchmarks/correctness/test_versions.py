@@ -105,6 +105,19 @@ def test_nothing_to_compare_is_2(measured):
     assert "give two versions of a framework, or --against" in error
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--rounds=0", "'0' is not a whole number of 1 or more"), ("--round-trips=1", "unrecognized arguments")],
+)
+def test_a_wrong_option_is_refused_before_the_gate(measured, option, message):
+    code, _, error = measured(sys.executable, sys.executable, options=(option,))
+
+    assert code == 2
+    assert message in error
+    assert "gate" not in error
+    assert len(error.splitlines()) == 1
+
+
 def test_another_checkout_that_is_none_is_refused(measured, tmp_path):
     code, _, error = measured(sys.executable, sys.executable, options=(f"--against={tmp_path}",))
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
+import pytest
+
 from stagebench.analysis.comparison import FailOn, confirm, exit_code
 from stagebench.dataset import default_cache_folder
 from stagebench.environments import Environment
@@ -108,6 +110,7 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
     if chosen.against and not (chosen.against / "src" / "stagebench").is_dir():
         raise VersionsError(f"--against={chosen.against} is no checkout: it has no src/stagebench")
     environments = list(dict.fromkeys(make_environments(chosen.versions)))  # newest may be one of them
+    _check_options(rest)
     gated = [e for e in environments if _passes([e], GATE, _gate_options(rest))]
     failed = [environment.name for environment in environments if environment not in gated]
     bases = list(_bases(gated, chosen.versions, chosen.against))
@@ -166,6 +169,14 @@ def _passes(environments: Sequence[Environment], tests: str, rest: Sequence[str]
     else:
         tell(f"gate of {names}: {done.stdout.rstrip().rpartition(chr(10))[2]}")
     return done.returncode == 0
+
+
+def _check_options(rest: Sequence[str]) -> None:
+    """Let pytest look at its options before minutes are spent on the gate."""
+    done = _pytest([str(BENCHMARKS), "--collect-only", "-q", *DEFAULTS, *rest], capture_output=True)
+    if done.returncode == pytest.ExitCode.USAGE_ERROR:
+        lines = [line for line in done.stderr.splitlines() if line and not line.startswith("  ")]
+        raise VersionsError(lines[-1] if lines else "pytest does not take these options")
 
 
 def _gate_options(rest: Sequence[str]) -> list[str]:
