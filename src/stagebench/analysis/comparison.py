@@ -12,7 +12,7 @@ from stagebench.analysis.noise import noise_floor
 from stagebench.analysis.ranking import log_ratios
 from stagebench.analysis.ratio import Ratio, independent_ratio, paired_ratio
 from stagebench.analysis.result import Result
-from stagebench.analysis.verdict import MINIMUM_PROCESSES, SMALLEST_DIFFERENCE, Verdict, verdict
+from stagebench.analysis.verdict import MINIMUM_PROCESSES, SMALLEST_DIFFERENCE, verdict
 from stagebench.case import STAGES, Case, Stage
 
 Key = tuple[Stage, Case]
@@ -136,11 +136,7 @@ def _change(
     known = floor if isinstance(floor, float) else None
     judgement = verdict(ratio, known, "" if known is not None else str(floor))
     judged = ratio.unit == "processes" and ratio.pairs >= MINIMUM_PROCESSES and known is not None
-    return _with(change, judgement, known, judged)
-
-
-def _with(change: Change, judgement: Verdict, floor: float | None, judged: bool) -> Change:
-    return replace(change, word=judgement.word, reason=judgement.reason, floor=floor, judged=judged)
+    return replace(change, word=judgement.word, reason=judgement.reason, floor=known, judged=judged)
 
 
 def _floor(base: Result, head: Result, again: Result | None) -> float | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stagebench.reporting import published, sentences, tables
 from stagebench.reporting.article import article_tables
@@ -67,9 +68,7 @@ def _titled(table: Table, sentences: Sequence[str] = ()) -> Iterator[str]:
     yield from ("", f"### {escaped(table.title)}", "")
     for sentence in sentences:
         yield from (escaped(sentence), "")
-    yield from table_lines(
-        Table(table.title, table.columns, [tables.Row(tuple(map(escaped, row.cells))) for row in table.rows])
-    )
+    yield from table_lines(escaped_table(table))
     if table.note:
         yield from ("", escaped(table.note))
 
@@ -80,6 +79,11 @@ def table_lines(table: Table) -> list[str]:
     return [
         f"| {' | '.join(cells)} |" for cells in (table.columns, numeric, *(row.cells for row in table.rows))
     ]
+
+
+def escaped_table(table: Table) -> Table:
+    """Return a table whose cells mean themselves in Markdown."""
+    return replace(table, rows=[tables.Row(tuple(map(escaped, row.cells))) for row in table.rows])
 
 
 def escaped(text: str) -> str:

@@ -12,7 +12,7 @@ from stagebench.analysis.comparison import Change, FailOn, Side, compare, exit_c
 from stagebench.analysis.ratio import Ratio
 from stagebench.case import Case, plain
 from stagebench.reporting.figures import duration
-from stagebench.reporting.markdown import escaped, table_lines
+from stagebench.reporting.markdown import escaped, escaped_table, table_lines
 from stagebench.reporting.report import AXES
 from stagebench.reporting.run import Run, RunError
 from stagebench.reporting.tables import Row, Table, words
@@ -191,8 +191,7 @@ def text_of(found: Comparison, fail_on: FailOn) -> str:
 def markdown_of(found: Comparison, fail_on: FailOn) -> str:
     """Return the same as Markdown, for a pull request."""
     table = table_of(found, fail_on)
-    escaped_rows = [Row(tuple(map(escaped, row.cells))) for row in table.rows]
-    body = table_lines(replace(table, rows=escaped_rows)) if table.rows else []
+    body = table_lines(escaped_table(table)) if table.rows else []
     sentences = [f"- {escaped(sentence)}" for sentence in sentences_of(found, fail_on)]
     return "\n".join([f"## {escaped(found.title)}", "", *sentences, "", *body, ""])
 
