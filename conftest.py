@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import signal
+import threading
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from shutil import get_terminal_size
@@ -17,9 +19,10 @@ from stagebench.analysis.result import Result
 from stagebench.baseline import baseline
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import DatasetError, Manifest, default_cache_folder, prepare
+from stagebench.dataset.names import listed
 from stagebench.environments import Environment
 from stagebench.measurement.differences import Difference, measure_differences
-from stagebench.measurement.errors import StorageError
+from stagebench.measurement.errors import ShortageError, StorageError
 from stagebench.measurement.journal import Journal
 from stagebench.measurement.machine import gpu_names, machine_info
 from stagebench.measurement.process import WorkerError
@@ -34,6 +37,7 @@ from stagebench.reporting.record import Record
 from stagebench.reporting.report import Report
 from stagebench.reporting.run import SECTION, NotMeasured
 from stagebench.reporting.terminal import summary_lines
+from stagebench.saving import save_whole_files
 from stagebench.session import Session
 
 pytest_plugins = ["pytester"]
@@ -69,6 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
     # Under --benchmark-skip there is nothing to save.
     warnings.filterwarnings("ignore", "Not saving anything")
+    save_whole_files()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is finished is saved, as by Ctrl-C
     try:
         config.stash[SETTINGS] = Settings.resolve(config.getoption)
     except OptionError as error:
@@ -156,6 +163,19 @@ def _is_measured(item: pytest.Item) -> bool:
 # --- what a stage's test uses
 
 
+@contextmanager
+def _possible() -> Iterator[None]:
+    """End the session in one sentence where data set, memory or disk do not allow it."""
+    try:
+        yield
+    except DatasetError as error:
+        pytest.exit(f"data set: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+    except ShortageError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    except StorageError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
 @pytest.fixture(scope="session")
 def progress(pytestconfig: pytest.Config) -> Progress:
     return progress_of(pytestconfig)
@@ -165,10 +185,11 @@ def progress(pytestconfig: pytest.Config) -> Progress:
 def manifest(pytestconfig: pytest.Config, progress: Progress) -> Manifest:
     """The data set of the session, prepared before anything is timed."""
     request = pytestconfig.stash[SETTINGS].dataset_request
-    try:
-        return prepare(request, default_cache_folder(), progress.count)
-    except DatasetError as error:
-        pytest.exit(f"data set: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+    with _possible():
+        found = prepare(request, default_cache_folder(), progress.count)
+    if found.left_out:
+        progress.finish(f"left out: {listed(found.left_out, 'images')}")
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -180,7 +201,8 @@ def workload(pytestconfig: pytest.Config, manifest: Manifest) -> Workload:
 def journal(pytestconfig: pytest.Config, progress: Progress) -> Journal:
     """What is finished; under `--resume`, what an interrupted session has finished too."""
     resume = pytestconfig.getoption("resume")
-    pytestconfig.stash[JOURNAL] = journal = Journal(JOURNAL_FOLDER, resume)
+    with _possible():
+        pytestconfig.stash[JOURNAL] = journal = Journal(JOURNAL_FOLDER, resume)
     if resume:
         progress.finish(f"--resume: {journal.groups or 'no'} finished groups in {JOURNAL_FOLDER}")
     return journal
@@ -198,15 +220,16 @@ def measuring(
     config = request.config
     settings = config.stash[SETTINGS]
     selected = [i for i in request.session.items if _is_measured(i) and not i.get_closest_marker("skip")]
-    config.stash[SESSION] = Session(
-        [_measured_by(item) for item in selected],
-        Conditions(workload, manifest, settings.environments, settings.schedule),
-        default_cache_folder(),
-        journal,
-        progress,
-        against_itself=settings.values["noise"],
-        estimated=settings.preset.estimated,
-    )
+    with _possible():
+        config.stash[SESSION] = Session(
+            [_measured_by(item) for item in selected],
+            Conditions(workload, manifest, settings.environments, settings.schedule),
+            default_cache_folder(),
+            journal,
+            progress,
+            against_itself=settings.values["noise"],
+            estimated=settings.preset.estimated,
+        )
     if not config.getoption("benchmark_disable"):
         recipes = {(case.framework, case.recipe) for _, case in map(_measured_by, selected)}
         frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
@@ -218,9 +241,8 @@ def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
     """Measure, before the first time is taken, what `published` does otherwise than `matched`."""
     real = [name for name in frameworks if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing()]
     try:
-        with tempfile.TemporaryDirectory(prefix="stagebench-") as folder:
-            found = measure_differences(real, Path(folder)) if real else []
-    except (DatasetError, WorkerError) as error:
+        found = measure_differences(real) if real else []
+    except (DatasetError, StorageError, WorkerError) as error:
         progress.finish(f"what `published` does otherwise could not be measured: {error}")
         return []
     if found:
@@ -255,10 +277,8 @@ def measure(
     """Return the measurement of the test's stage and case; fails or skips the test if there is none."""
 
     def measure_case() -> Measurement:
-        try:
+        with _possible():
             result = measuring.measured(stage, case, timed=benchmark.enabled)
-        except StorageError as error:
-            pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
         if isinstance(result, Measurement):
             return result
         if result.unavailable:
@@ -280,7 +300,7 @@ def record(
     """Hand a measurement whose checks have passed to pytest-benchmark and to the summary."""
 
     def record_measurement(measurement: Measurement) -> None:
-        info = extra_info(stage, case, measurement, workload, manifest.fingerprint)
+        info = extra_info(stage, case, measurement, workload, manifest)
         benchmark.extra_info.update(info)
         replay(benchmark, [sample.seconds for sample in measurement.rounds])
         if measurement.rounds:
@@ -355,17 +375,15 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
     from stagebench.reporting.output import append_to_step_summary, write_page  # takes 0.2 s
 
     report = Report([record.run()])
-    try:
+    with _possible():
         if path:
             write_page(report, path)
             terminalreporter.write_line(f"stagebench: report in {path}")
         if "GITHUB_STEP_SUMMARY" in os.environ:
             append_to_step_summary(markdown(report))
-    except StorageError as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved
+@pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved; if it could not, the journal stays
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     _complete(session.config)
     journal = session.config.stash.get(JOURNAL, None)

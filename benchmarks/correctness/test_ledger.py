@@ -148,8 +148,8 @@ def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str
     assert captured.err.count("\n") == 1
 
 
-def test_the_ledger_lists_what_differs_in_each_framework(framework: str, tmp_path: Path) -> None:
-    rows = {row.choice: row for row in measure_differences([framework], tmp_path)}
+def test_the_ledger_lists_what_differs_in_each_framework(framework: str) -> None:
+    rows = {row.choice: row for row in measure_differences([framework])}
     common = {"initial conv1/kernel, standard deviation", "initial dense2/kernel, standard deviation"}
     if framework == "torch":
         loss = "reported loss, last batch of 14 instead of 32 images"

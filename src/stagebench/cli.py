@@ -11,7 +11,7 @@ from typing import Any
 from stagebench.analysis.comparison import FailOn, exit_code
 from stagebench.analysis.group import floor_of
 from stagebench.dataset import DatasetError, default_cache_folder, prepare
-from stagebench.measurement.errors import StorageError
+from stagebench.measurement.errors import ShortageError, StorageError
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = chosen.run_command(chosen)
     except (
         DatasetError,
+        ShortageError,
         LedgerError,
         OptionError,
         RunError,

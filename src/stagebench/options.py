@@ -168,6 +168,7 @@ OPTIONS = (
         "synthetic",
         "synthetic (default), cifar100:ARCHIVE, or a folder train/<class>/*.jpg, test/<class>/*.jpg",
     ),
+    Option("--skip-bad-images", None, False, "leave out images of a folder that cannot be used"),
     Option("--train-images", integer(1), 2000, "training images of the synthetic data set (default: 2000)"),
     Option("--test-images", integer(1), 400, "test images of the synthetic data set (default: 400)"),
     Option("--classes", integer(2), 100, "classes of the synthetic data set (default: 100)"),
@@ -279,7 +280,7 @@ class Settings:
 
     @property
     def dataset_request(self) -> DatasetRequest:
-        names = ("train_images", "test_images", "classes", "image_size", "seed")
+        names = ("train_images", "test_images", "classes", "image_size", "seed", "skip_bad_images")
         return DatasetRequest(self.values["dataset"], **{name: self.values[name] for name in names})
 
     def workload(self, manifest: Manifest) -> Workload:

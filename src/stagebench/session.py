@@ -11,9 +11,12 @@ from typing import Any
 from stagebench.analysis.noise import MINIMUM_PAIRS
 from stagebench.analysis.ranking import log_ratios, widest
 from stagebench.case import Case, Stage
+from stagebench.dataset.watch import Watch
+from stagebench.measurement.errors import ShortageError
 from stagebench.measurement.estimate import estimate
 from stagebench.measurement.fingerprint import fingerprint
 from stagebench.measurement.journal import Journal, Results
+from stagebench.measurement.memory import shortage
 from stagebench.measurement.noise import NoiseStore, is_twin, twin
 from stagebench.measurement.process import WorkerError
 from stagebench.measurement.sample import Failure, Measurement
@@ -47,6 +50,9 @@ class Session:
             against_itself: measure each case together with a twin, and keep what they differ by.
             estimated: tell how long it will take, before the first group is measured.
 
+        Raises:
+            ShortageError: a group takes more memory than there is.
+
         """
         self._groups: dict[str, list[Case]] = {}
         self._stages = {case.group(stage): stage for stage, case in cases}
@@ -63,6 +69,10 @@ class Session:
         self._journal = journal
         self._progress = progress
         self._noise = NoiseStore(folder, conditions)
+        self._watch = Watch(conditions.manifest)
+        groups = [(self._stages[group], cases) for group, cases in self._groups.items()]
+        if lack := shortage(groups, conditions.workload, conditions.manifest):
+            raise ShortageError(lack)
         self._results: dict[str, Results] = {}
         self._taken = 0
         self._estimated = estimated and not progress.quiet
@@ -172,7 +182,12 @@ class Session:
             self._progress.finish(f"{number} {group}: waiting for another session, which measures here now")
 
         with turn(self._folder, waiting):
-            return measure_group(stage, cases, conditions, report, _widest)
+            change = self._watch.change()
+            results = {} if change else measure_group(stage, cases, conditions, report, _widest)
+            change = change or self._watch.change()
+        if change:
+            return dict.fromkeys(cases, Failure(f"{change}; what is measured on other data does not count"))
+        return results
 
     def _number(self, group: str) -> str:
         return f"[{list(self._groups).index(group) + 1}/{len(self._groups)}]"

@@ -52,6 +52,9 @@ class Manifest:
     file: Path
     """Where this manifest is stored; `Manifest.load` reads it again."""
 
+    left_out: tuple[str, ...] = ()
+    """What is wrong with each file of the data set that is not in it."""
+
     @classmethod
     def load(cls, file: Path) -> "Manifest":
         """Read a stored manifest; the images themselves are not looked at.
@@ -67,7 +70,8 @@ class Manifest:
             train, test = (_from_columns(data[split]) for split in SPLITS)
             # An absolute root replaces the manifest's folder, a relative one moves with it.
             root = file.parent / data["root"]
-            return cls(root, tuple(data["classes"]), train, test, data["fingerprint"], file)
+            left_out = tuple(data.get("left_out", ()))
+            return cls(root, tuple(data["classes"]), train, test, data["fingerprint"], file, left_out)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"{file} cannot be read as a manifest: {error!r}") from error
 
@@ -79,6 +83,7 @@ class Manifest:
             "root": "" if beside_images else str(self.root),
             "classes": self.classes,
             "fingerprint": self.fingerprint,
+            "left_out": self.left_out,
             **{split: _to_columns(self.images(split)) for split in SPLITS},
         }
         staging = self.file.with_name(f".{self.file.name}.{secrets.token_hex(4)}")

@@ -24,3 +24,6 @@ class DatasetRequest:
 
     seed: int = 25
     """Seed of the pictures."""
+
+    skip_bad_images: bool = False
+    """Whether images of a folder that cannot be used are left out, instead of refused."""

@@ -15,6 +15,7 @@ import numpy as np
 from stagebench.case import Case, Workload, plain
 from stagebench.dataset import DatasetRequest, Manifest, prepare
 from stagebench.measurement.process import WorkerProcess
+from stagebench.measurement.scratch import scratch_folder
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.pipelines.contract import Array
 from stagebench.specification import initial_weights
@@ -95,24 +96,25 @@ class Pipeline:
         return {name: stated[recipe].get(name, defaults[name].default) for name in stated["matched"]}
 
 
-def measure_differences(frameworks: Sequence[str], folder: Path) -> list[Difference]:
+def measure_differences(frameworks: Sequence[str]) -> list[Difference]:
     """Compare the recipes of each framework in a worker process of its own, on the CPU.
 
     Args:
         frameworks: real ones, which must be installed.
-        folder: where a small data set, model files and logs are written.
 
     Raises:
+        DatasetError, StorageError: there is no space for a small data set.
         WorkerError: a worker process died, or its pipeline raised.
 
     """
-    manifest = prepare(DATASET, folder / "dataset", lambda *_: None)
     differences = []
-    for framework in frameworks:
-        logs = folder / framework
-        logs.mkdir()
-        with WorkerProcess(framework, logs) as worker:
-            differences += _Comparison(worker, framework, manifest, logs).differences()
+    with scratch_folder() as folder:
+        manifest = prepare(DATASET, folder / "dataset", lambda *_: None)
+        for framework in frameworks:
+            logs = folder / framework
+            logs.mkdir()
+            with WorkerProcess(framework, logs) as worker:
+                differences += _Comparison(worker, framework, manifest, logs).differences()
     return differences
 
 

@@ -22,6 +22,7 @@ from stagebench.dataset.manifest import MANIFEST_NAME, fingerprint_of
 from stagebench.measurement.machine import usable_threads
 from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.schedule import Conditions
+from stagebench.measurement.scratch import scratch_folder
 from stagebench.measurement.stages import STAGE_RUNS, STEPS, Step
 from stagebench.pipelines.contract import UnavailableError
 
@@ -99,13 +100,13 @@ def estimate(groups: Groups, conditions: Conditions, report: Callable[[str], Non
     stages = list(dict.fromkeys(stage for stage, _ in groups))
     cases = [case for _, rivals in groups for case in rivals]
     costs: dict[Case, CaseCosts] = {}
-    with tempfile.TemporaryDirectory(prefix="stagebench-") as folder:
+    with scratch_folder() as folder:
         for similar in kinds(cases, conditions):
             probes: dict[int | str, CaseCosts] = {}
             with contextlib.suppress(UnavailableError):  # such cases end at once
                 for case in representatives(similar):
                     report(case.rival)
-                    probes[case.workers] = probe(case, stages, conditions, Path(folder))
+                    probes[case.workers] = probe(case, stages, conditions, folder)
                 costs |= {case: between(case.workers, probes) for case in similar}
     least = most = 0.0
     for stage, rivals in groups:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,7 +43,17 @@ class Journal:
     """
 
     def __init__(self, folder: Path, resume: bool = False) -> None:
-        """Begin an empty journal; with `resume`, next to those of sessions that live no more."""
+        """Begin an empty journal; with `resume`, next to those of sessions that live no more.
+
+        Raises:
+            StorageError: no file can be written in the folder.
+
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()  # now, and not after the first group
+        except OSError as error:
+            raise StorageError(f"no result can be kept in {folder.absolute()}: {error.strerror}") from None
         self.path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}.jsonl"
         self._file: IO[str] | None = None
         self._earlier = list(_unlocked(folder)) if resume else []
@@ -90,7 +101,8 @@ class Journal:
         if self._file:
             if well:
                 self.path.unlink(missing_ok=True)
-            self._file.close()
+            with contextlib.suppress(OSError):  # of a line for which there was no space; it was said then
+                self._file.close()
         for journal in self._earlier:
             if well and all(entry in journal.used for entry in journal.entries):
                 journal.path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,14 @@ from stagebench.pipelines.contract import UnavailableError
 
 STDERR_LINES = 15
 """How many of its last lines on stderr are shown when a worker process died."""
+STDERR_BYTES = 10_000
+"""How much of it is looked at."""
+IDLE_SECONDS = 300.0
+"""A worker process that is asked for something and computes nothing for so long hangs, or was stopped."""
+IDLE_SHARE = 0.001
+"""How much of that time it computes at most: threads that only wait wake up now and then."""
+START_SECONDS = 60.0
+"""How long an interpreter may take to answer, before it imports anything."""
 
 
 class WorkerError(Exception):
@@ -77,7 +86,7 @@ class WorkerProcess:
         try:
             self._channel = self._group.makegateway(specification).remote_exec(_remote_main)
             self._channel.send((str(folder), str(self._log), str(Path(__file__).parents[2]), variables))
-            self._process = psutil.Process(self._channel.receive())
+            self._process = psutil.Process(self._channel.receive(START_SECONDS))
         except Exception as error:  # execnet raises what it comes upon, an AssertionError too
             self._group.terminate(timeout=5)
             raise WorkerError(
@@ -108,9 +117,7 @@ class WorkerProcess:
 
         """
         try:
-            status, value = self._channel.receive(timeout)
-        except self._channel.TimeoutError:
-            raise WorkerError(self._hang(f"{option}{timeout:g} s", doing)) from None
+            status, value = self._wait(timeout, f"{option}{timeout or 0:g} s", doing)
         except self._channel.RemoteError as error:
             raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
         except EOFError:
@@ -118,7 +125,7 @@ class WorkerProcess:
         if status == "unavailable":
             raise UnavailableError(value)
         if status == "failed":
-            raise WorkerError(f"{self.name}: the pipeline raised an error\n{value}")
+            raise WorkerError(f"{self.name}: {value}")
         return decode(value)
 
     def request(self, method: str, /, **arguments: Any) -> Any:
@@ -145,16 +152,37 @@ class WorkerProcess:
                     process.kill()
         self._group.terminate(timeout=5)
 
-    def _hang(self, limit: str, doing: str) -> str:
+    def _wait(self, timeout: float | None, limit: str, doing: str) -> Any:
+        """Return the next message; a process that takes too long, or computes nothing any more, is ended."""
+        deadline = inf if timeout is None else time.monotonic() + timeout
+        computed, since = inf, time.monotonic()  # asked for later: it would disturb a short round
+        while True:
+            with contextlib.suppress(self._channel.TimeoutError):
+                return self._channel.receive(max(0.0, min(deadline - time.monotonic(), IDLE_SECONDS / 10)))
+            if time.monotonic() >= deadline:
+                raise WorkerError(self._hang(f"took longer than {limit}", doing))
+            now = self._cpu_seconds()
+            if abs(now - computed) > IDLE_SHARE * IDLE_SECONDS:
+                computed, since = now, time.monotonic()
+            elif time.monotonic() - since > IDLE_SECONDS:
+                raise WorkerError(self._hang(f"has computed nothing for {IDLE_SECONDS:g} s", doing))
+
+    def _cpu_seconds(self) -> float:
+        """Return what the process and its children have computed so far."""
+        seconds = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in [self._process, *self._process.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    seconds += sum(process.cpu_times()[:4])
+        return seconds
+
+    def _hang(self, what: str, doing: str) -> str:
         """Say where the process is, and end it."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process.send_signal(signal.SIGUSR1)
             time.sleep(0.5)  # for the process to write its traceback, if it still can
         self.close()
-        return (
-            f"{self.name} ({doing}) took longer than {limit}; "
-            f"its worker process was ended; {self._last_lines()}"
-        )
+        return f"{self.name} ({doing}) {what}; its worker process was ended; {self._last_lines()}"
 
     def _obituary(self) -> str:
         code = self._process.wait()
@@ -167,5 +195,7 @@ class WorkerProcess:
         return f"{self.name}: the worker process {how}; {self._last_lines()}"
 
     def _last_lines(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-STDERR_LINES:]
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - STDERR_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()[-STDERR_LINES:]
         return "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"

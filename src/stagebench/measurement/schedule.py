@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from stagebench.environments import Environment
 from stagebench.measurement.limits import Limits
 from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.measurement.sample import Failure, Measurement, ProcessRecord, Sample
+from stagebench.measurement.scratch import scratch_folder
 from stagebench.pipelines.contract import Facts, UnavailableError
 
 T = TypeVar("T")
@@ -170,13 +170,11 @@ def _measure_in_fresh_processes(
         outcomes = {run.case: run.cold.outcome for run in runs if not run.failure}
         limits.measure(outcomes)
 
-    with tempfile.TemporaryDirectory(prefix="stagebench-") as folder, ExitStack() as stack:
-        runs = [
-            _CaseRun(case, stage, Path(folder, str(number)), schedule) for number, case in enumerate(cases)
-        ]
+    with scratch_folder() as folder, ExitStack() as stack:
+        runs = [_CaseRun(case, stage, folder / str(number), schedule) for number, case in enumerate(cases)]
         for run in runs:
             run.attempt(run.start, conditions, stack)
-        limits.start(cases, Path(folder, "limits"), stack)
+        limits.start(cases, folder / "limits", stack)
         for run in runs:
             tell(run, "starting")
             run.attempt(run.wait_until_open)

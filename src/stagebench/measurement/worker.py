@@ -11,7 +11,6 @@ import resource
 import signal
 import sys
 import time
-import traceback
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +19,7 @@ from unittest import mock
 
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
+from stagebench.measurement.faults import explain
 from stagebench.measurement.pictures import Pictures, take_pictures
 from stagebench.measurement.sample import Sample
 from stagebench.measurement.stages import STAGE_RUNS, StageRun
@@ -42,8 +42,8 @@ def serve(channel: Any) -> None:
             reply = ("done", encode(getattr(worker, method)(**decode(arguments))))
         except UnavailableError as reason:
             reply = ("unavailable", str(reason))
-        except Exception:
-            reply = ("failed", traceback.format_exc())
+        except Exception as error:
+            reply = ("failed", explain(error))
         channel.send(reply)
 
 

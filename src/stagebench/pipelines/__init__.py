@@ -34,6 +34,8 @@ class Framework:
     """Variables to set before it is imported."""
     chooses_workers: bool = False
     """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
+    shuffles_images: bool = False
+    """Whether it shuffles prepared images (but by `tuned`), so that all of them are in memory."""
 
     def module_of(self, recipe: str) -> str:
         """Return the module of a recipe's `Pipeline` class."""
@@ -78,6 +80,7 @@ FRAMEWORKS = {
             model_suffix=".keras",
             environment={"KERAS_BACKEND": "tensorflow"},  # else a user's setting makes it something else
             chooses_workers=True,
+            shuffles_images=True,
         ),
         Framework(
             name="simulated",

@@ -6,13 +6,14 @@ from statistics import median
 from typing import Any
 
 from stagebench.case import Case, Stage, Workload, plain
+from stagebench.dataset import Manifest
 from stagebench.measurement.limits import limit_of
 from stagebench.measurement.machine import cpu_name
 from stagebench.measurement.sample import Measurement
 
 
 def extra_info(
-    stage: Stage, case: Case, measurement: Measurement, workload: Workload, fingerprint: str
+    stage: Stage, case: Case, measurement: Measurement, workload: Workload, manifest: Manifest
 ) -> dict[str, Any]:
     """Return the contract's keys; figures that do not apply to the stage are None."""
     first, facts = measurement.processes[0], measurement.processes[0].facts
@@ -48,7 +49,8 @@ def extra_info(
         "data_wait_fraction": _data_wait_fraction(measurement),
         "file_bytes": outcome.get("file_bytes"),
         "workload": plain(workload),
-        "dataset_fingerprint": fingerprint,
+        "dataset_fingerprint": manifest.fingerprint,
+        "skipped_images": len(manifest.left_out),
     }
 
 

@@ -261,6 +261,7 @@ def environment_table(run: Run) -> Table:
         "environment variables": _pairs(run.machine.get("thread_variables") or {}),
         "workload": _pairs(info.get("workload") or {}),
         "data set": f"fingerprint {info['dataset_fingerprint']}" if "dataset_fingerprint" in info else "",
+        "bad images left out": str(info.get("skipped_images") or ""),
     }
     return Table("environment", ("", ""), [Row((name, fact)) for name, fact in facts.items() if fact])
 

@@ -26,16 +26,19 @@ def preparation(recipe: str, size: int) -> Callable[[Image.Image], Tensor]:
     )
 
 
-class SharedCache:
-    """Prepared images in memory that all loader processes share: float32 [N, 3, H, W].
+class Cache:
+    """Prepared images in memory: float32 [N, 3, H, W].
 
-    Each process sees at once what another has put in. On Linux the segment has no name, so that nothing is
-    left behind however the processes end.
+    Loader processes share it, and each sees at once what another has put in. On Linux the segment has no
+    name, so that nothing is left behind however the processes end.
     """
 
-    def __init__(self, images: int, size: int) -> None:
-        self._images = torch.empty(images, 3, size, size).share_memory_()
-        self._filled = torch.zeros(images, dtype=torch.bool).share_memory_()
+    def __init__(self, images: int, size: int, shared: bool) -> None:
+        self._images = torch.empty(images, 3, size, size)
+        self._filled = torch.zeros(images, dtype=torch.bool)
+        if shared:  # of shared memory a container may have only 64 MB
+            self._images.share_memory_()
+            self._filled.share_memory_()
 
     def get(self, index: int) -> Tensor | None:
         return self._images[index] if self._filled[index] else None
@@ -77,7 +80,7 @@ class JpegImages(Dataset[tuple[Tensor, int]]):
         paths: list[str],
         labels: list[int],
         prepare: Callable[[Image.Image], Tensor],
-        cache: SharedCache | None,
+        cache: Cache | None,
         flips: RandomFlips | None,
     ) -> None:
         self.paths = paths
@@ -104,16 +107,16 @@ def loader(
     split: Split, case: Case, workload: Workload, manifest: Manifest
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of images float32 [B, 3, H, W] and class indices int64 [B]; the last one may be smaller."""
+    assert isinstance(case.workers, int)
     training = split == "train"
     paths, size = manifest.paths(split), workload.input_size
     images = JpegImages(
         paths=paths,
         labels=manifest.labels(split),
         prepare=preparation(case.recipe, size),
-        cache=SharedCache(len(paths), size) if case.cache == "on" else None,
+        cache=Cache(len(paths), size, shared=case.workers > 0) if case.cache == "on" else None,
         flips=RandomFlips(workload.seed) if training and case.augment == "on" else None,
     )
-    assert isinstance(case.workers, int)
     return DataLoader(
         images,
         batch_size=case.batch_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ RESIZE: Mapping[str, Mapping[str, Any]] = {
 
 def loader(split: Split, case: Case, workload: Workload, manifest: Manifest) -> tf.data.Dataset:
     """Batches: images float32 [B, H, W, 3], one-hot labels float32 [B, classes]; the last may be smaller."""
-    paths = manifest.paths(split)
+    paths = [os.fsencode(path) for path in manifest.paths(split)]  # names need not be UTF-8
 
     def prepare(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.image.decode_jpeg(tf.io.read_file(path), channels=3, **DECODE[case.recipe])

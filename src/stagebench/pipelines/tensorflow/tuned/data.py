@@ -15,6 +15,7 @@ measured yet.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -34,7 +35,8 @@ Resize = Callable[[tf.Tensor], tf.Tensor]
 
 def loader(split: Split, case: Case, workload: Workload, manifest: Manifest, threads: int) -> tf.data.Dataset:
     """Batches: images float32 [B, H, W, 3], one-hot labels float32 [B, classes]; the last may be smaller."""
-    paths, training = manifest.paths(split), split == "train"
+    training = split == "train"
+    paths = [os.fsencode(path) for path in manifest.paths(split)]  # names need not be UTF-8
     resize = resize_for(read(paths[0]).shape, workload.input_size)
 
     def prepare(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
