@@ -19,7 +19,7 @@ from pair import Pair, Remote
 from stagebench.case import RECIPES
 from stagebench.dataset import DatasetRequest, Manifest, prepare
 from stagebench.environments import Environment
-from stagebench.measurement.process import WorkerProcess
+from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.options import Settings
 from stagebench.pipelines import FRAMEWORKS
 
@@ -129,6 +129,24 @@ def pair(
 def model_file(tmp_path: Path) -> Callable[[str], str]:
     """Return a function that gives the path of a model file with a framework's suffix."""
     return lambda framework: str(tmp_path / f"model{FRAMEWORKS[framework].model_suffix}")
+
+
+@pytest.fixture
+def failing(pytestconfig: pytest.Config, tmp_path: Path, small_dataset: Manifest) -> Callable[..., str]:
+    """Return a function that opens a case in a worker process and says how a request to it failed."""
+
+    def fail(framework: str, *requests: tuple[str, dict[str, Any]], **axes: Any) -> str:
+        python = environment_of(pytestconfig, framework).python
+        with WorkerProcess("case", tmp_path, python) as worker:
+            Pair({framework: worker}, small_dataset).pipelines(**axes)
+            try:
+                for method, arguments in requests:
+                    worker.request(method, **arguments)
+            except WorkerError as error:
+                return str(error)
+        pytest.fail("no request has failed")
+
+    return fail
 
 
 ROOT = Path(__file__).parents[2]

@@ -34,4 +34,5 @@ def explain(error: Exception) -> str:
     folder = tempfile.gettempdir()
     if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(folder).free < FULL:
         return f"no space is left on the disk of {folder}, where worker processes write"
-    return f"the pipeline raised an error\n{''.join(traceback.format_exception(error))}"
+    details = "".join(traceback.format_exception(error))
+    return f"the pipeline raised an error: {text or type(error).__name__}\n{details}"

@@ -3,19 +3,18 @@
 It fulfils the contract with numpy, and takes times or misbehaves as the environment variable
 `STAGEBENCH_SIMULATED` says: a JSON object from a stage to what happens in it, e.g.
 `{"training": {"cost": {"seconds": 0.01, "drift": 0.1}}, "evaluation": {"fault": "kill", "workers": 2}}`.
-`cost` holds fields of `costs.Cost`; with `workers`, cases of other numbers of workers are left alone.
+`cost` holds fields of `costs.Cost`, `fault` is one of `faults.FAULTS`; with `workers`, cases of other numbers
+of workers are left alone. What stands under `opening` happens when the pipeline is made.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,7 @@ from stagebench.pipelines.contract import (
     WatchedEpoch,
 )
 from stagebench.pipelines.simulated.costs import Cost
+from stagebench.pipelines.simulated.faults import FAULTS
 from stagebench.specification import Weights
 
 
@@ -49,6 +49,7 @@ class Pipeline:
         self.costs = {
             stage: Cost(**what.get("cost", {})).process(generator) for stage, what in self.script.items()
         }
+        self._act("opening")
 
     def load_data(self) -> list[NDArray[np.int64]]:
         wrong = self._act("data_loading") == "lose_an_image"
@@ -126,26 +127,13 @@ class Pipeline:
         labels = np.array(self.manifest.labels(split), np.int64)
         return np.split(labels, range(self.case.batch_size, len(labels), self.case.batch_size))
 
-    def _act(self, stage: Stage) -> str | None:
+    def _act(self, stage: Stage | Literal["opening"]) -> str | None:
         """Take time or fail as the script says, and return the fault that the stage itself must show."""
         script = self.script.get(stage)
         if script is None or self.case.workers != script.get("workers", self.case.workers):
             return None
         time.sleep(self.costs[stage](time.time()))
         fault: str | None = script.get("fault")
-        if fault == "kill":
-            sys.stderr.write("simulated: about to be killed\n")
-            sys.stderr.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif fault == "segfault":
-            faulthandler.disable()
-            os.kill(os.getpid(), signal.SIGSEGV)
-        elif fault == "raise":
-            raise RuntimeError("simulated failure")
-        elif fault == "hang":
-            while True:
-                time.sleep(1)
-        elif fault == "eat_memory":
-            eaten = [b"x" * 2**26 for _ in range(64)]  # 4 GiB: for tests that allow less
-            del eaten
+        if fault in FAULTS:
+            FAULTS[fault](self.manifest)
         return fault

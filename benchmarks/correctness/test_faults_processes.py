@@ -1,0 +1,166 @@
+"""Processes that fail or are ended: nothing hangs, nothing finished is lost, nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stagebench.case import STAGES
+from stagebench.measurement import process as process_module
+from stagebench.measurement.scratch import scratch_folder
+from stagebench.pipelines import INSTALLED
+
+TRAIN = ("call", {"target": "pipeline", "method": "train", "arguments": [1]})
+
+
+@pytest.fixture
+def faulty(suite, monkeypatch):
+    """Return a function that runs two cases of two stages, one of which has a fault."""
+
+    def run(fault, stage="model_building"):
+        monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({stage: {"fault": fault, "workers": 2}}))
+        return suite.run("--cache=on", "--stages=data_loading,model_building", "--workers=0,2")
+
+    return run
+
+
+@pytest.fixture
+def left(tmp_path, monkeypatch):
+    """Return a function that lists what sessions have left in the temporary folder."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return lambda: sorted(path.name for path in tmp_path.glob("stagebench-*"))
+
+
+# --- a worker process
+
+
+@pytest.mark.parametrize("fault", ["stop", "hang"])
+def test_a_process_that_computes_nothing_is_ended_also_without_a_timeout(failing, monkeypatch, fault):
+    monkeypatch.setattr(process_module, "IDLE_SECONDS", 1.0)
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": {"fault": fault}}))
+
+    assert "has computed nothing for 1 s; its worker process was ended" in failing("simulated", TRAIN)
+
+
+def test_a_process_that_dies_while_it_starts_fails_its_case_alone(faulty):
+    result = faulty("kill", stage="opening")
+
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines("simulated-*-workers2-*: the worker process was killed by SIGKILL*")
+
+
+def test_a_process_that_dies_while_it_sends_is_an_error(failing):
+    half = "io.write(b'\\x07\\0\\0') or io.outfile.flush() or os.kill(os.getpid(), signal.SIGKILL)"
+    of_execnet = "for io in gc.get_objects() if type(io).__name__ == 'Popen2IO'"
+    target, replacement = "stagebench.measurement.worker:encode", f"lambda value: [{half} {of_execnet}]"
+
+    found = failing("simulated", ("patch", {"target": target, "replacement": replacement}), TRAIN)
+
+    assert found.startswith("case: the worker process was killed by SIGKILL")
+
+
+def test_megabytes_on_stdout_are_no_answer_and_stop_nothing(faulty):
+    result = faulty("babble")
+
+    result.assert_outcomes(passed=4)
+    assert "babble" not in result.stdout.str()
+
+
+def test_what_a_pipeline_raises_stands_in_one_sentence_before_its_traceback(faulty):
+    result = faulty("raise")
+
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines("simulated-*-workers2-*: the pipeline raised an error: simulated failure")
+
+
+@pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+def test_a_loader_process_that_is_killed_is_named(failing, recipe):
+    reads = {"matched": "data:JpegImages.__getitem__", "tuned": "tuned.data:JpegFiles.__getitems__"}
+    patch = {
+        "target": f"stagebench.pipelines.pytorch.{reads[recipe]}",
+        "replacement": "lambda self, index: __import__('os').kill(__import__('os').getpid(), 9)",
+    }
+    load = ("call", {"target": "pipeline", "method": "load_data", "arguments": []})
+
+    found = failing("torch", ("patch", patch), load, workers=2, recipe=recipe)
+
+    assert found.startswith("case: a loader process of --workers died: DataLoader worker (pid")
+    assert "Traceback" not in found
+
+
+# --- pytest itself
+
+
+def interrupt_twice(process, pause):
+    process.send_signal(signal.SIGINT)
+    time.sleep(pause)
+    process.send_signal(signal.SIGINT)
+
+
+WAYS = {
+    "Ctrl-C": lambda process, pause: process.send_signal(signal.SIGINT),
+    "Ctrl-C twice": interrupt_twice,
+    "SIGTERM": lambda process, pause: process.send_signal(signal.SIGTERM),
+    "kill -9": lambda process, pause: process.kill(),
+}
+
+
+@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("way", WAYS)
+def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, left, way, moment):
+    chance = random.Random(f"{way} {moment}")
+    script = {stage: {"cost": {"seconds": 0.03}} for stage in STAGES}
+    process = suite.start(json.dumps(script), "--cache=on", "--processes=2")
+    suite.wait_for(process, "benchmark")
+    time.sleep(chance.uniform(0, 4))
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    WAYS[way](process, chance.uniform(0, 0.5))
+    process.communicate(timeout=60)
+
+    psutil.wait_procs(children, timeout=20)
+    assert not [child for child in children if child.is_running()], "processes are left"
+    for path in suite.folder.glob(".benchmarks/*/*.json"):
+        json.loads(path.read_text())
+
+    suite.run("--cache=on", "--processes=2", "--resume").assert_outcomes(passed=6)
+    assert [b["extra_info"]["stage"] for b in suite.saved()[-1]["benchmarks"]] == list(STAGES)
+    assert left() == []
+
+
+def test_sigterm_saves_what_is_finished_like_ctrl_c(suite, left):
+    process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
+    suite.wait_for(process, "[2/6] model_building")
+    while not left():  # until training has begun
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    (run,) = suite.saved()
+    assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == ["data_loading", "model_building"]
+
+
+def test_the_folder_of_a_killed_session_goes_with_the_next_and_that_of_a_living_one_stays(suite, left):
+    process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
+    suite.wait_for(process, "[2/6] model_building")
+    while not left():
+        time.sleep(0.05)
+    of_the_first = left()
+    with scratch_folder():
+        assert set(of_the_first) < set(left())
+    process.kill()
+    process.communicate()
+
+    assert left() == of_the_first
+    with scratch_folder() as folder:
+        assert left() == [Path(folder).name]
+    assert left() == []
