@@ -105,6 +105,7 @@ def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
     [
         ("data_loading", "lose_an_image", "*an epoch is not every training image once*"),
         ("training", "diverge", "*loss per epoch is not finite: *nan*"),
+        ("training", "climb", "*loss per epoch does not fall: [[]1.0, 2.0]*"),
         ("model_saving", "lose_precision", "*the saved model's logits differ by *"),
         ("model_building", "raise", "*RuntimeError: simulated failure"),
     ],
@@ -112,7 +113,10 @@ def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
 def test_a_case_whose_check_fails_has_no_time_in_any_file(suite, monkeypatch, stage, fault, message):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({stage: {"fault": fault}}))
     result = suite.run(
-        "--cache=on", f"--stages={stage},data_loading,model_loading", "--benchmark-json=all.json"
+        "--cache=on",
+        "--batch-sizes=8",
+        f"--stages={stage},data_loading,model_loading",
+        "--benchmark-json=all.json",
     )
 
     result.stdout.fnmatch_lines(message)

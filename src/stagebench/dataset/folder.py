@@ -92,7 +92,7 @@ def _class_names(root: Path) -> list[str]:
             raise DatasetError(f"{shown(root)} has no folder {split}/; {_LAYOUT}")
         entries = _visible(root / split)
         for entry in entries:
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 raise DatasetError(f"{shown(entry.path)} is not in a class folder; {_LAYOUT}")
         if not entries:
             raise DatasetError(f"{shown(root / split)} has no class folder; {_LAYOUT}")
@@ -115,7 +115,7 @@ def _files(root: Path, split: str, classes: Sequence[str]) -> list[tuple[str, in
         folder = root / split / name
         entries = _visible(folder)
         for entry in entries:
-            if entry.is_dir():
+            if _is_folder(entry):
                 raise DatasetError(f"{shown(entry.path)} is a folder in a class folder; {_LAYOUT}")
         if not entries:
             raise DatasetError(f"{shown(folder)} is empty; every class needs an image")
@@ -126,6 +126,13 @@ def _files(root: Path, split: str, classes: Sequence[str]) -> list[tuple[str, in
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _check_classes(root: Path, classes: Sequence[str], images: dict[str, tuple[Image, ...]]) -> None:

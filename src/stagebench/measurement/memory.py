@@ -5,9 +5,11 @@ from __future__ import annotations
 import resource
 import shutil
 from collections.abc import Iterable, Sequence
+from math import prod
 from pathlib import Path
 
 import psutil
+from PIL import Image as PillowImage
 
 from stagebench.case import Case, Stage, Workload
 from stagebench.dataset import Manifest
@@ -39,7 +41,7 @@ def shortage(
         real = [case for case in cases if images and FRAMEWORKS[case.framework].imports]
         kept = {case: image_bytes * images * _copies(case) for case in real}
         # Of rivals each has a process, and all of them are there at the same time.
-        shared = sum(_shared(case, image_bytes, images, kept[case]) for case in real)
+        shared = sum(_shared(case, kept[case], image_bytes, manifest) for case in real)
         found = (
             _lack("memory", sum(kept.values()) + PROCESS_BYTES * len(real), available_bytes(), FEWER)
             or _lack("memory in one process", max(kept.values(), default=0), _process_bytes(), FEWER)
@@ -57,12 +59,23 @@ def _copies(case: Case) -> int:
     return (case.cache == "on") + shuffled
 
 
-def _shared(case: Case, image_bytes: int, images: int, kept: int) -> int:
+def _shared(case: Case, kept: int, image_bytes: int, manifest: Manifest) -> int:
     """Return what a case's loader processes share with it."""
     if not isinstance(case.workers, int) or not case.workers:
         return 0
-    in_flight = case.workers * BATCHES_IN_FLIGHT * min(case.batch_size, images) * image_bytes
-    return in_flight + (0 if case.recipe == "tuned" else kept)
+    if case.recipe == "tuned":  # they hand on pictures before these are resized
+        kept, image_bytes = 0, max(image_bytes, _picture_bytes(manifest))
+    batch = min(case.batch_size, len(manifest.train)) * image_bytes
+    return case.workers * BATCHES_IN_FLIGHT * batch + kept
+
+
+def _picture_bytes(manifest: Manifest) -> int:
+    """Return what the first picture takes when it is decoded; others may be larger."""
+    try:
+        with PillowImage.open(manifest.paths("train")[0]) as picture:
+            return 3 * prod(picture.size)
+    except OSError:  # it is gone by now, which others say
+        return 0
 
 
 def _lack(what: str, needed: int, there: int | None, instead: str) -> str | None:

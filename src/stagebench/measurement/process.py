@@ -22,7 +22,7 @@ from stagebench.measurement.wire import decode, encode
 from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES
 from stagebench.pipelines.contract import UnavailableError
 
-STDERR_LINES = 15
+STDERR_LINES = 30
 """How many of its last lines on stderr are shown when a worker process died."""
 STDERR_BYTES = 10_000
 """How much of it is looked at."""

@@ -62,11 +62,12 @@ class Pipeline:
         self.epochs_trained = 0
 
     def train(self, epochs: int) -> list[Epoch]:
-        diverge = self._act("training") == "diverge"
+        fault = self._act("training")
         history = []
         for _ in range(epochs):
             self.epochs_trained += 1
-            loss = float("nan") if diverge else 1.0 / self.epochs_trained
+            losses = {"diverge": float("nan"), "climb": float(self.epochs_trained)}
+            loss = losses.get(fault or "", 1.0 / self.epochs_trained)
             history.append(Epoch(loss, 0.5, len(self.manifest.train)))
         return history
 

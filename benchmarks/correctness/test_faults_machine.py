@@ -1,0 +1,339 @@
+"""Machines as they are: what is missing is said in one sentence, and no result is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pytest_benchmark.utils import get_machine_id
+
+from stagebench.case import Case, Workload
+from stagebench.dataset import Manifest
+from stagebench.dataset.manifest import Image as ImageFile
+from stagebench.measurement import memory
+from stagebench.pipelines import INSTALLED
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+needs_torch = pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+QUICK = ("--cache=on", "--stages=training")
+
+
+def can_mount():
+    return not subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode  # noqa: S607
+
+
+@pytest.fixture
+def mounted(suite):
+    """Return a function that lets the suite see a file system of its own kind in a folder."""
+    if not can_mount():
+        pytest.skip("this system allows no mounts in a namespace (unshare -rm)")
+
+    def mount(folder, options):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        script = f'mount -t tmpfs -o {options} tmpfs "$0" && cd "$PWD" && exec "$@"'
+        suite.command = ["unshare", "-rm", "sh", "-c", script, str(folder), *suite.command]
+        return suite
+
+    mount.suite = suite
+    return mount
+
+
+def refused(result, sentence):
+    """Check that the session ended with this sentence, and with no traceback."""
+    text = " ".join(result.stdout.str().split()) + result.stderr.str()
+    assert sentence in text
+    assert "Traceback" not in text
+    assert result.ret not in (0, 1)
+
+
+# --- memory
+
+
+@needs_torch
+def test_a_cache_that_does_not_fit_is_refused_with_the_figures(suite):
+    result = suite.run(*QUICK, "--input-size=50000", frameworks="torch")
+
+    refused(
+        result,
+        "training of 40 images of 50000x50000 in 1 processes at once takes about 1,145,009 MiB of memory",
+    )
+    refused(result, "MiB are available; instead: --cache=off, --recipes=tuned")
+
+
+CASE = Case("torch", "cpu", 32, 2, "on", "on", "matched", "torch")
+IMAGES = tuple(ImageFile(f"train/0/{number}.jpg", 0, 1, "") for number in range(100_000))
+MANIFEST = Manifest(Path("/"), ("0", "1"), IMAGES, IMAGES[:20_000], "", Path("/m.json"))
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "needed"),
+    [
+        ("training", {}, 1172 + 600),  # 100,000 images, each 32 * 32 * 3 * 4 bytes
+        ("evaluation", {}, 1406 + 600),  # of both splits
+        ("training", {"cache": "off"}, None),
+        ("model_saving", {}, None),
+        ("training", {"framework": "tensorflow"}, 2 * 1172 + 600),  # its shuffle buffer holds images too
+        ("training", {"framework": "tensorflow", "cache": "off"}, 1172 + 600),
+        ("training", {"framework": "tensorflow", "recipe": "tuned"}, 1172 + 600),
+        ("training", {"framework": "simulated"}, None),
+    ],
+)
+def test_what_a_case_takes_is_estimated_from_its_axes(monkeypatch, stage, changes, needed):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 700 * MIB)
+    monkeypatch.setattr(memory, "_shm", lambda: None)
+    case = Case(**{**vars(CASE), "workers": 0, **changes})
+
+    found = memory.shortage([(stage, [case])], Workload(2), MANIFEST)
+
+    assert (
+        found is None if needed is None else f"about {needed:,} MiB of memory, 700 MiB are" in (found or "")
+    )
+
+
+def test_rivals_are_in_memory_at_the_same_time(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 3000 * MIB)
+    cases = [Case(**{**vars(CASE), "workers": 0, "recipe": recipe}) for recipe in ("matched", "published")]
+
+    assert memory.shortage([("training", cases[:1])], Workload(2), MANIFEST) is None
+    assert "about 3,544 MiB" in (memory.shortage([("training", cases)], Workload(2), MANIFEST) or "")
+
+
+@pytest.mark.parametrize(
+    ("files", "available"),
+    [
+        ({"memory.max": "1000", "memory.current": "400", "memory.stat": "inactive_file 100"}, 700),
+        ({"memory.max": "max", "memory.current": "400", "memory.stat": "inactive_file 100"}, None),
+        (
+            {
+                "memory/memory.limit_in_bytes": "1000",
+                "memory/memory.usage_in_bytes": "400",
+                "memory/memory.stat": "total_inactive_file 100",
+            },
+            700,
+        ),
+        ({}, None),
+    ],
+)
+def test_the_memory_of_a_container_is_what_its_control_group_allows(monkeypatch, tmp_path, files, available):
+    (tmp_path / "memory").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+
+    found = memory.available_bytes()
+
+    assert found == available if available else found > MIB
+
+
+@needs_torch
+def test_a_limit_on_address_space_is_named_as_the_cause(suite):
+    suite.command = ["sh", "-c", 'ulimit -v 3000000; exec "$@"', "-", *suite.command]
+    result = suite.run(*QUICK, frameworks="torch")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines("torch-cpu-*-matched: the memory ran out (*")
+    assert "Traceback" not in result.stdout.str()
+
+
+@needs_torch
+def test_loader_processes_work_in_a_container_of_64_mb_of_shared_memory(mounted):
+    suite = mounted("/dev/shm", "size=64m")  # noqa: S108
+    result = suite.run("--stages=data_loading", "--workers=0,2,4", frameworks="torch")
+
+    result.assert_outcomes(passed=6)
+
+
+@needs_torch
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+def test_shared_memory_that_is_too_small_is_refused_with_the_figures(mounted, recipe):
+    suite = mounted("/dev/shm", "size=64k")  # noqa: S108
+    result = suite.run(*QUICK, "--workers=2", f"--recipes={recipe}", frameworks="torch")
+
+    refused(result, "MiB of shared memory (/dev/shm), 0 MiB are available; instead: --workers=0, --cache=off")
+
+
+@needs_torch
+def test_pictures_on_their_way_from_loader_processes_are_estimated_at_their_own_size(mounted):
+    suite = mounted("/dev/shm", "size=30m")  # noqa: S108
+    large = ("--recipes=tuned", "--workers=2", "--cache=off", "--stages=data_loading", "--image-size=256")
+
+    suite.run(*large, "--batch-sizes=8", frameworks="torch").assert_outcomes(passed=1)
+    refused(suite.run(*large, frameworks="torch"), "takes about 36 MiB of shared memory")
+
+
+@needs_torch
+def test_shared_memory_that_runs_out_later_is_named_as_the_cause(mounted, tmp_path):
+    """The first picture, by which it is estimated, is small. Torch itself would wait for ever."""
+    for split, name, number in product(("train", "test"), "ab", range(24)):
+        path = tmp_path / split / name / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8) if number == 0 else (256, 256)).save(path)
+    suite = mounted("/dev/shm", "size=2m")  # noqa: S108
+    options = (f"--dataset={tmp_path}", "--stages=data_loading", "--cache=off", "--recipes=tuned")
+    result = suite.run(*options, "--workers=2", "--batch-sizes=16", "--stage-timeout=15", frameworks="torch")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "torch-cpu-*(cold, execute) took longer than --stage-timeout=15 s; *",
+            "*shared memory*No space left*",
+        ]
+    )
+
+
+# --- disk
+
+
+def test_no_space_for_the_data_set_is_one_sentence(mounted, tmp_path, monkeypatch):
+    monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path / "cache"))
+    suite = mounted(tmp_path, "size=60k")
+
+    refused(suite.run(*QUICK), "No space left on device")
+
+
+def test_no_space_for_the_journal_is_one_sentence(mounted):
+    suite = mounted(".benchmarks/journal", "size=4k")
+
+    refused(suite.run(*QUICK, "--rounds=100"), "cannot be written: No space left on device")
+
+
+def test_no_space_for_the_result_leaves_it_in_the_journal_and_no_half_file(mounted):
+    command, saved = mounted.suite.command, Path(".benchmarks", get_machine_id())
+    suite = mounted(saved, "size=4k")
+    refused(suite.run(*QUICK), "takes what is finished from the journal")
+    assert list(saved.iterdir()) == []
+
+    suite.command = command
+    result = suite.run(*QUICK, "--resume")
+
+    result.assert_outcomes(passed=1)
+    assert "taken from the interrupted run" in result.stdout.str()
+    assert len(suite.saved()) == 1
+
+
+@pytest.mark.parametrize("option", ["--report=full/run.html", "--benchmark-json=full/run.json"])
+def test_no_space_for_a_file_that_was_asked_for_leaves_no_half_file(mounted, option):
+    suite = mounted("full", "size=4k")
+    result = suite.run(*QUICK, option)
+
+    assert "full/run" in result.stderr.str() + result.stdout.str()
+    refused(result, "cannot be written: No space left on device")
+    assert list(Path("full").iterdir()) == []
+    assert suite.saved() or list(Path(".benchmarks/journal").iterdir()), "the result is lost"
+
+
+def test_no_space_for_a_model_fails_its_case_in_one_sentence(mounted, tmp_path, monkeypatch, framework):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    suite = mounted(tmp_path, "size=1m")
+    result = suite.run("--cache=on", "--stages=model_building,model_saving", frameworks=framework)
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(f"{framework}-cpu-*: no space is left on the disk of {tmp_path}/*")
+    assert "Traceback" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [("here", "no result can be kept in "), ("cache", "the data set cannot be stored in ")],
+)
+def test_a_read_only_folder_is_named_before_anything_is_measured(
+    mounted, tmp_path, monkeypatch, where, sentence
+):
+    if where == "cache":
+        monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
+    suite = mounted(Path.cwd() if where == "here" else tmp_path, "ro")
+    result = suite.run(*QUICK)
+
+    refused(result, sentence)
+    assert "training: cpu" not in result.stdout.str()
+
+
+# --- other surroundings
+
+
+def test_a_home_that_does_not_exist_is_named_where_it_is_needed(suite, monkeypatch):
+    for name in ("STAGEBENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/proc/nobody")
+
+    refused(suite.run(*QUICK), "the data set cannot be stored in /proc/nobody/.cache/stagebench/")
+
+
+def test_a_home_that_does_not_exist_is_not_needed_with_a_cache_folder(suite, monkeypatch):
+    monkeypatch.setenv("HOME", "/proc/nobody")
+
+    suite.run(*QUICK, frameworks=",".join(["simulated", *INSTALLED])).assert_outcomes(
+        passed=1 + len(INSTALLED)
+    )
+
+
+def test_paths_with_spaces_and_the_locale_c_are_fine(suite, tmp_path, monkeypatch):
+    folder = tmp_path / "a b \N{SNOWMAN}"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name, value in {"TMPDIR": folder, "STAGEBENCH_CACHE": folder, "LANG": "C", "LC_ALL": "C"}.items():
+        monkeypatch.setenv(name, str(value))
+
+    result = suite.run(*QUICK, "--report=a b.html", frameworks=",".join(["simulated", *INSTALLED]))
+
+    result.assert_outcomes(passed=1 + len(INSTALLED))
+
+
+@pytest.mark.parametrize("frameworks", ["simulated", *INSTALLED])
+def test_one_core_is_enough(suite, frameworks):
+    core = min(os.sched_getaffinity(0))
+    suite.command = ["taskset", "-c", str(core), *suite.command]
+
+    suite.run(*QUICK, frameworks=frameworks).assert_outcomes(passed=1)
+
+
+BACKWARDS = """
+import itertools, time
+original, jumps = time.time, itertools.count()
+time.time = lambda: original() - 3600 * next(jumps)
+"""
+
+
+def test_a_clock_that_is_set_back_changes_no_time(suite, monkeypatch):
+    (suite.folder / "backwards").mkdir()
+    (suite.folder / "backwards/sitecustomize.py").write_text(BACKWARDS)
+    monkeypatch.setenv("PYTHONPATH", str(suite.folder / "backwards"))
+
+    suite.run("--cache=on", "--processes=2").assert_outcomes(passed=6)
+
+    (run,) = suite.saved()
+    assert all(0 < seconds < 5 for b in run["benchmarks"] for seconds in b["stats"]["data"])
+
+
+def test_300_open_files_are_enough_for_forty_rivals(suite):
+    suite.command = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-", *suite.command]
+    workers = ",".join(map(str, range(40)))
+
+    suite.run(*QUICK, f"--workers={workers}", "--rounds=1").assert_outcomes(passed=40)
+
+
+@needs_torch
+def test_300_open_files_are_enough_for_loader_processes(suite):
+    suite.command = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-", *suite.command]
+
+    result = suite.run("--stages=data_loading", "--workers=0,2,4", "--batch-sizes=1", frameworks="torch")
+
+    result.assert_outcomes(passed=6)
+
+
+def test_too_few_open_files_are_named_and_fail_no_other_case(suite):
+    suite.command = ["sh", "-c", 'ulimit -n 40; exec "$@"', "-", *suite.command]
+    workers = ",".join(map(str, range(20)))
+    result = suite.run("--cache=on", "--stages=training,evaluation", f"--workers={workers}", "--rounds=1")
+
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"]
+    assert outcomes["passed"]
+    assert "Too many open files" in result.stdout.str()
+    assert "INTERNALERROR" not in result.stdout.str()
