@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from itertools import groupby, islice
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stagebench.environments import NEEDED
 from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.measurement.schedule import turns
 from stagebench.pipelines import INSTALLED
@@ -150,3 +153,23 @@ def test_a_users_keras_settings_change_nothing(suite, monkeypatch):
     result = suite.run("--cache=on", "--stages=model_saving", frameworks="tensorflow")
 
     result.assert_outcomes(passed=1)
+
+
+IMPORT_NO_MORE = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path, target=None):
+        top = name.partition(".")[0]
+        if top not in allowed and top not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(name)
+
+allowed = {"stagebench", *sys.argv[1:]}
+sys.meta_path.insert(0, Refuse())
+import stagebench.measurement.worker
+import stagebench.pipelines.simulated
+"""
+
+
+def test_a_worker_process_needs_no_more_packages_than_other_environments_are_asked_for():
+    subprocess.run([sys.executable, "-c", IMPORT_NO_MORE, *NEEDED], check=True)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import simplejpeg
 from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
@@ -174,6 +173,8 @@ def _decode(content: bytes) -> None:
     Pillow repairs some damage that TensorFlow refuses or repairs otherwise. Of 6,000 mutated JPEGs none that
     libjpeg-turbo decodes without a warning was decoded differently; of those with one, 1 in 200 was.
     """
+    import simplejpeg  # worker processes import this module too, in environments that lack it
+
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # Pillow's default, which other code may have changed
     with warnings.catch_warnings():
         warnings.simplefilter("error", PillowImage.DecompressionBombWarning)

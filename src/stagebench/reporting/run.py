@@ -14,6 +14,8 @@ from typing import Any, get_args
 from stagebench.analysis.group import Group, groups_of
 from stagebench.analysis.result import Result
 from stagebench.case import RECIPES, STAGES, Case, Stage
+from stagebench.dataset.names import shown
+from stagebench.reporting.schema import complaint
 
 SECTION = "stagebench"
 """Key of the saved JSON under which the session's own record stands, beside pytest-benchmark's."""
@@ -88,11 +90,13 @@ def read_run(path: Path) -> Run:
 
     """
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse)
+        content = _printable(json.loads(path.read_bytes(), parse_constant=_refuse))
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is not JSON: {error}") from None
+    if isinstance(content, dict) and (wrong := complaint(content)):
+        raise RunError(f"{path} is not a run of this suite: {wrong[:200]}")
     try:
         return run_of(str(path), content)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
@@ -167,6 +171,17 @@ def _stage(info: Mapping[str, Any]) -> Stage:
     if stage not in get_args(Stage):
         raise ValueError(f"unknown stage {stage!r}")
     return stage
+
+
+def _printable(content: Any) -> Any:
+    """Let what would steer a terminal stand as escapes, in every string."""
+    if isinstance(content, str):
+        return content if content.isprintable() else "\n".join(map(shown, content.split("\n")))
+    if isinstance(content, dict):
+        return {_printable(key): _printable(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_printable(item) for item in content]
+    return content
 
 
 def _strings(entry: Mapping[str, Any]) -> dict[str, str]:
