@@ -15,12 +15,12 @@ from stagebench.measurement.errors import ShortageError, StorageError
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.schedule import Conditions
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
+from stagebench.reporting.files import write
 from stagebench.reporting.history import Axis, read_history
 from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown
 from stagebench.reporting.output import (
     append_to_step_summary,
-    write,
     write_charts,
     write_history,
     write_markdown,

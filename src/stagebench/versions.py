@@ -16,7 +16,8 @@ import pytest
 from stagebench.analysis.comparison import FailOn, confirm, exit_code
 from stagebench.dataset import default_cache_folder
 from stagebench.environments import Environment
-from stagebench.reporting.output import STEP_SUMMARY, append_to_step_summary, write
+from stagebench.reporting.files import write
+from stagebench.reporting.output import STEP_SUMMARY, append_to_step_summary
 from stagebench.reporting.run import Run, read_run
 from stagebench.reporting.verdicts import AGAIN, Comparison, comparison_of, json_of, markdown_of, text_of
 from stagebench.virtual_environments import Requirement, make

@@ -1,4 +1,4 @@
-"""Reports on their way to a file: whole or not at all, and with one sentence where that fails."""
+"""Reports on their way to a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import vl_convert
 
 from stagebench.measurement.errors import StorageError
 from stagebench.reporting.charts import charts, complete
+from stagebench.reporting.files import write
 from stagebench.reporting.history import History
 from stagebench.reporting.html import page
 from stagebench.reporting.html.history import history_page
@@ -91,22 +92,3 @@ def append_to_step_summary(text: str) -> Path | None:
     except OSError as error:
         raise StorageError(f"{name} (${STEP_SUMMARY}) cannot be written: {error.strerror}") from None
     return Path(name)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all.
-
-    Raises:
-        StorageError: the file cannot be written.
-
-    """
-    staged = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            staged.write_bytes(content)
-            staged.replace(path)
-        finally:
-            staged.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from None
