@@ -238,19 +238,17 @@ def test_no_space_for_a_model_fails_its_case_in_one_sentence(mounted, tmp_path, 
     assert "Traceback" not in result.stdout.str()
 
 
-@pytest.mark.parametrize(
-    ("where", "sentence"),
-    [("here", "no result can be kept in "), ("cache", "the data set cannot be stored in ")],
-)
-def test_a_read_only_folder_is_named_before_anything_is_measured(
-    mounted, tmp_path, monkeypatch, where, sentence
-):
+READ_ONLY = {"here": "no result can be kept in ", "cache": "the data set cannot be stored in "}
+
+
+@pytest.mark.parametrize("where", READ_ONLY)
+def test_a_read_only_folder_is_named_before_anything_is_measured(mounted, tmp_path, monkeypatch, where):
     if where == "cache":
         monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
     suite = mounted(Path.cwd() if where == "here" else tmp_path, "ro")
     result = suite.run(*QUICK)
 
-    refused(result, sentence)
+    refused(result, READ_ONLY[where])
     assert "training: cpu" not in result.stdout.str()
 
 

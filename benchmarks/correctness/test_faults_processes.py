@@ -12,11 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pair import Pair
 from stagebench.case import STAGES
 from stagebench.measurement import process as process_module
+from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.scratch import scratch_folder
 from stagebench.pipelines import INSTALLED
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # looked at, not written to
 TRAIN = ("call", {"target": "pipeline", "method": "train", "arguments": [1]})
 
 
@@ -97,6 +100,17 @@ def test_a_loader_process_that_is_killed_is_named(failing, recipe):
     assert "Traceback" not in found
 
 
+@pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+def test_loader_processes_are_forked_safely_after_threads_have_computed(tmp_path, small_dataset, recipe):
+    with WorkerProcess("torch", tmp_path) as worker:
+        (pipeline,) = Pair({"torch": worker}, small_dataset).pipelines(workers=2, recipe=recipe)
+        pipeline.build_model()
+        for _ in range(3):
+            pipeline.train(1)  # all threads compute, then loader processes are forked, and so on
+            assert pipeline.evaluate()["images"] == 110
+
+
 # --- pytest itself
 
 
@@ -134,6 +148,22 @@ def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, le
     suite.run("--cache=on", "--processes=2", "--resume").assert_outcomes(passed=6)
     assert [b["extra_info"]["stage"] for b in suite.saved()[-1]["benchmarks"]] == list(STAGES)
     assert left() == []
+
+
+@pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+def test_kill_9_while_loader_processes_run_leaves_no_process_and_no_shared_memory(suite):
+    before = {path.name for path in SHARED_MEMORY.iterdir()}
+    options = ("--frameworks=torch", "--workers=2", "--stages=data_loading", "--rounds=100000")
+    process = psutil.Process(suite.start("{}", *options).pid)
+    deadline = time.monotonic() + 60
+    while len(children := process.children(recursive=True)) < 5:  # two workers' loaders, and the limits
+        assert time.monotonic() < deadline, "no loader processes have been started"
+        time.sleep(0.01)
+    process.kill()
+
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
+    assert not [name for name in {path.name for path in SHARED_MEMORY.iterdir()} - before if "torch" in name]
 
 
 def test_sigterm_saves_what_is_finished_like_ctrl_c(suite, left):
