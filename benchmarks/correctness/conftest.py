@@ -159,6 +159,7 @@ class Suite:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.folder = pytester.path
         self.command = [sys.executable, "-m", "pytest", str(ROOT / "benchmarks"), "-p", "no:cacheprovider"]
+        self.command += ["--ignore", str(ROOT / "benchmarks/correctness")]  # collecting these takes a second
         self.started: list[subprocess.Popen[str]] = []
         self._pytester = pytester
 
