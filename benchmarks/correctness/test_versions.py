@@ -79,8 +79,9 @@ def test_a_case_that_fails_in_the_head_is_1_and_its_verdict_removed(measured, tm
         "def wrapper(original):\n    def fail(*_):\n        raise RuntimeError('planted')\n    return fail\n",
     )
 
-    code, output, _ = measured(sys.executable, broken, stages="training")
+    code, output, error = measured(sys.executable, broken, stages="training")
     assert code == 1
+    assert "exit 1, whatever the verdicts say: a case failed" in error
     assert "planted" in output
     assert "1 REMOVED" in output
 
@@ -91,6 +92,7 @@ def test_what_the_gate_stops_gets_no_time(measured, monkeypatch):
     code, _, error = measured(sys.executable, sys.executable, sys.executable, stages="training")
     assert code == 1
     assert "the gate stopped simulated@2: no time is taken" in error
+    assert "exit 1, whatever the verdicts say: a version failed the gate" in error
     environments = {
         b["extra_info"]["environment"]
         for b in json.loads(Path("versions/run.json").read_text())["benchmarks"]

@@ -126,9 +126,11 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
     comparisons = [comparison_of(run, run, b.environment.name, head.name) for b in bases for head in b.heads]
     comparisons = _confirmed(comparisons, bases, chosen.fail_on, chosen.output / "second.json", rest)
     code = max_code([exit_code(found.changes, chosen.fail_on) for found in comparisons])
-    if failed or not well:
-        code = 1
+    other_fault = "a version failed the gate" if failed else "" if well else "a case failed"
+    code = 1 if other_fault else code
     _write(comparisons, chosen.fail_on, chosen.output, code)
+    if other_fault:
+        tell(f"exit 1, whatever the verdicts say: {other_fault}")
     return code
 
 
