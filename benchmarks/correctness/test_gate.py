@@ -73,9 +73,10 @@ def jpegs(draw):
 def dataset_of(pictures, folder):
     """Write a data set that has the pictures in its test split."""
     for split in ("train", "test"):
-        (folder / split / "0").mkdir(parents=True)
         for number, picture in enumerate(pictures):
-            (folder / split / "0" / f"{number}.jpg").write_bytes(picture)
+            file = folder / split / str(number % 2) / f"{number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(picture)
     return prepare(DatasetRequest(str(folder)), folder / "cache", lambda *_: None)
 
 
