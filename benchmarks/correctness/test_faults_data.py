@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from PIL import Image as PillowImage
 import gate
 from stagebench.dataset import DatasetError, DatasetRequest, Manifest, prepare
 from stagebench.dataset.manifest import SPLITS, Image
+from stagebench.dataset.watch import Watch
 from stagebench.pipelines import INSTALLED
 
 BOUND = 2e-6  # of prepared pixels of any JPEG, see the README
@@ -141,13 +145,7 @@ def test_both_frameworks_accept_equal_pixels_of_a_mutated_jpeg_or_both_refuse(bo
     outcomes = Counter()
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(
-        st.lists(
-            st.tuples(st.sampled_from(sorted(JPEGS.values())), st.integers(0, 2**64 - 1)),
-            min_size=50,
-            max_size=50,
-        )
-    )
+    @given(st.lists(MUTANTS, min_size=50, max_size=50))
     def try_50(mutants):
         files = {f"{number}.jpg": mutant(*made) for number, made in enumerate(mutants)}
         folder = tmp_path_factory.mktemp("mutants")
@@ -220,6 +218,7 @@ BAD_LINKS = {
 }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 @pytest.mark.parametrize("fault", BAD_LINKS)
 def test_a_bad_link_is_refused_or_left_out(tmp_path, fault):
     target, message = BAD_LINKS[fault]
@@ -240,6 +239,32 @@ def test_links_to_images_and_to_classes_are_followed(tmp_path):
 
     assert manifest.classes == ("cat", "dog")
     assert len(manifest.train) == 4
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    root = tree(tmp_path / "data", {"1.jpg": encoded()})
+    with (root / "train/cat/huge.zip").open("wb") as file:
+        file.truncate(2**40)
+
+    assert f"{root}/train/cat/huge.zip is too large; allowed are 536870912 bytes" in refusal(root)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() == 0, reason="Linux only, and not as root")
+def test_a_class_folder_that_may_be_listed_and_not_entered_is_named(tmp_path):
+    root = tree(tmp_path / "data", {"1.jpg": encoded()})
+    (root / "train/cat").chmod(0o644)
+
+    assert f"{root}/train/cat/1.jpg cannot be read: Permission denied" in refusal(root)
+
+
+def test_a_file_that_changes_after_its_check_and_before_the_session_is_noticed(tmp_path):
+    manifest = read(tree(tmp_path / "data", {"1.jpg": encoded()}))
+    path = Path(manifest.paths("train")[0])
+    assert Watch(manifest).change() is None
+
+    path.write_bytes(path.read_bytes()[::-1])
+
+    assert Watch(manifest).change() == f"{path} has changed since it was checked"
 
 
 def test_a_class_folder_that_links_to_its_parents_is_refused(tmp_path):

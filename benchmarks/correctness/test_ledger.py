@@ -30,6 +30,7 @@ Save = Callable[..., Path]
 
 def benchmark(case: Case, seconds: list[float], processes: int = 1) -> dict[str, Any]:
     info = {"stage": "training", **plain(case), "framework_version": "1.0", "processes": processes}
+    info |= {"cold_seconds": 1.0, "peak_rss_bytes": 1}
     info["rounds_per_process"] = [len(seconds) // processes] * processes
     return {"stats": {"data": seconds}, "extra_info": info}
 
@@ -128,7 +129,7 @@ def test_a_run_of_one_recipe_is_refused(save: Save, capsys: pytest.CaptureFixtur
 
 def test_rounds_without_a_neighbour_are_refused(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(pair()[0], benchmark(CASE, MATCHED[:2]))
-    assert_refused(path, f"{path} does not hold as many rounds", capsys)
+    assert_refused(path, f"{path} holds rivals of unequal processes or rounds", capsys)
 
 
 def test_a_run_that_does_not_say_what_differs_is_refused(

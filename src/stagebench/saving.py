@@ -23,7 +23,8 @@ def save_whole_files() -> None:
     """
 
     def save(storage: FileStorage, content: Content, name: str) -> None:
-        path = storage.get(f"{storage._next_num}_{name}.json")
+        while (path := storage.get(f"{storage._next_num}_{name}.json")).exists():
+            pass  # another session was faster; the next number is another one
         _write(path, content)
         storage.logger.info(f"Saved benchmark data in: {path}")
 

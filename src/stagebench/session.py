@@ -51,7 +51,7 @@ class Session:
             estimated: tell how long it will take, before the first group is measured.
 
         Raises:
-            ShortageError: a group takes more memory than there is.
+            ShortageError: a group takes more memory than the machine has.
 
         """
         self._groups: dict[str, list[Case]] = {}
@@ -70,9 +70,9 @@ class Session:
         self._progress = progress
         self._noise = NoiseStore(folder, conditions)
         self._watch = Watch(conditions.manifest)
-        groups = [(self._stages[group], cases) for group, cases in self._groups.items()]
-        if lack := shortage(groups, conditions.workload, conditions.manifest):
-            raise ShortageError(lack)
+        for group, own in self._groups.items():
+            if lack := shortage(self._stages[group], own, conditions.workload, conditions.manifest):
+                raise ShortageError(lack)
         self._results: dict[str, Results] = {}
         self._taken = 0
         self._estimated = estimated and not progress.quiet
@@ -182,6 +182,8 @@ class Session:
             self._progress.finish(f"{number} {group}: waiting for another session, which measures here now")
 
         with turn(self._folder, waiting):
+            if lack := shortage(stage, cases, conditions.workload, conditions.manifest, "now"):
+                return dict.fromkeys(cases, Failure(lack))
             change = self._watch.change()
             results = {} if change else measure_group(stage, cases, conditions, report, _widest)
             change = change or self._watch.change()

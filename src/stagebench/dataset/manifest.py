@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ class Image:
 
     sha256: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
+
+    modified_ns: int | None = field(default=None, compare=False)
+    """When the file that was checked had been changed last, in ns; None where it was not checked just now."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def explain(error: Exception) -> str:
         return f"the memory ran out ({type(error).__name__}: {text[:200] or 'no more is known'})"
     folder = tempfile.gettempdir()
     if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(folder).free < FULL:
-        return f"no space is left on the disk of {folder}, where worker processes write"
+        said = f"({type(error).__name__}: {text[:200]})"
+        return f"no space is left on the disk of {folder}, where worker processes write {said}"
     details = "".join(traceback.format_exception(error))
     return f"the pipeline raised an error: {text or type(error).__name__}\n{details}"

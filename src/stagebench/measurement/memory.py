@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from PIL import Image as PillowImage
@@ -17,46 +18,55 @@ from stagebench.pipelines import FRAMEWORKS
 
 PROCESS_BYTES = 600 * 2**20
 """What a worker process takes without any image (measured with torch 2.15 and TensorFlow 2.21)."""
+SHUFFLED_COPIES = {("on", "on"): 4.1, ("off", "on"): 2.5, ("on", "off"): 1.2, ("off", "off"): 2.3}
+"""By cache and augment: how much a process grows in four epochs of a framework that shuffles prepared images,
+in units of these (measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap)."""
 BATCHES_IN_FLIGHT = 3
 """Batches of a loader process in shared memory: two that wait, and one that is being made."""
 FEWER = "--cache=off, --recipes=tuned, a smaller --input-size, fewer images, or fewer cases at once"
 """What takes less memory."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # only its size is looked at
 _CGROUP = Path("/sys/fs/cgroup")
-_SPLITS: dict[Stage, tuple[str, ...]] = {
-    "data_loading": ("train",),
-    "training": ("train",),
-    "evaluation": ("train", "test"),
-}
-"""Splits that a stage goes through; the others take no image."""
+_CGROUP_FILES = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+_IN_TRAINING: tuple[Stage, ...] = ("data_loading", "training", "evaluation")
+"""Stages that go through the training split; evaluation goes through the other too, and so does its check."""
 
 
 def shortage(
-    groups: Iterable[tuple[Stage, Sequence[Case]]], workload: Workload, manifest: Manifest
+    stage: Stage,
+    cases: Sequence[Case],
+    workload: Workload,
+    manifest: Manifest,
+    moment: Literal["ever", "now"] = "ever",
 ) -> str | None:
-    """Say which group takes more memory than there is, with the figures, or return None."""
+    """Say what of memory a group lacks on this machine, `ever` or as much as is free `now`; or return None.
+
+    Rivals have a process each, and all of them are there at the same time.
+    """
+    real = [case for case in cases if stage in _IN_TRAINING and FRAMEWORKS[case.framework].imports]
     image_bytes = 3 * workload.input_size**2 * 4  # float32
-    for stage, cases in groups:
-        images = sum(len(manifest.images(split)) for split in _SPLITS.get(stage, ()))
-        real = [case for case in cases if images and FRAMEWORKS[case.framework].imports]
-        kept = {case: image_bytes * images * _copies(case) for case in real}
-        # Of rivals each has a process, and all of them are there at the same time.
-        shared = sum(_shared(case, kept[case], image_bytes, manifest) for case in real)
-        found = (
-            _lack("memory", sum(kept.values()) + PROCESS_BYTES * len(real), available_bytes(), FEWER)
-            or _lack("memory in one process", max(kept.values(), default=0), _process_bytes(), FEWER)
-            or _lack(f"shared memory ({SHARED_MEMORY})", shared, _shm(), "--workers=0, --cache=off")
-        )
-        if found:
-            size = workload.input_size
-            return f"{stage} of {images:,} images of {size}x{size} in {len(real)} processes at once {found}"
-    return None
+    kept = {case: int(image_bytes * _images_kept(case, stage, manifest)) for case in real}
+    shared = sum(_shared(case, kept[case], image_bytes, manifest) for case in real)
+    found = (
+        _lack("memory", sum(kept.values()) + PROCESS_BYTES * len(real), memory_bytes(moment), FEWER)
+        or _lack("memory in one process", max(kept.values(), default=0), _process_bytes(), FEWER)
+        or _lack(f"shared memory ({SHARED_MEMORY})", shared, _shm(), "--workers=0, --cache=off")
+    )
+    if not found:
+        return None
+    images, size = len(manifest.train), workload.input_size
+    return f"{stage} of {images:,} images of {size}x{size} in {len(real)} processes at once {found}"
 
 
-def _copies(case: Case) -> int:
-    """Return how often a case keeps every prepared image."""
-    shuffled = FRAMEWORKS[case.framework].shuffles_images and case.recipe != "tuned"
-    return (case.cache == "on") + shuffled
+def _images_kept(case: Case, stage: Stage, manifest: Manifest) -> float:
+    """Return how many prepared images a case's process holds at most."""
+    of_test = 2 * len(manifest.test) if stage == "evaluation" and case.cache == "on" else 0
+    if FRAMEWORKS[case.framework].shuffles_images and case.recipe != "tuned":
+        return SHUFFLED_COPIES[case.cache, case.augment] * len(manifest.train) + of_test
+    return (len(manifest.train) if case.cache == "on" else 0) + of_test
 
 
 def _shared(case: Case, kept: int, image_bytes: int, manifest: Manifest) -> int:
@@ -82,23 +92,21 @@ def _lack(what: str, needed: int, there: int | None, instead: str) -> str | None
     if there is None or needed <= there:
         return None
     there = max(0, there) // 2**20
-    return f"takes about {needed / 2**20:,.0f} MiB of {what}, {there:,} MiB are available; instead: {instead}"
+    return f"takes about {needed / 2**20:,.0f} MiB of {what}, {there:,} MiB are there; instead: {instead}"
 
 
-def available_bytes() -> int:
-    """Return how much memory processes may still take, in this container too."""
-    there = int(psutil.virtual_memory().available)
-    for limit, used, stat in (
-        ("memory.max", "memory.current", "memory.stat"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
-    ):
+def memory_bytes(moment: Literal["ever", "now"]) -> int:
+    """Return how much memory this machine or container has, or still has now."""
+    machine = psutil.virtual_memory()
+    there = int(machine.total if moment == "ever" else machine.available)
+    for limit, used, stat in _CGROUP_FILES:
         try:
             allowed, taken = int((_CGROUP / limit).read_text()), int((_CGROUP / used).read_text())
             fields = dict(line.split() for line in (_CGROUP / stat).read_text().splitlines())
         except (OSError, ValueError):  # not there, or "max"
             continue
-        files = int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))  # can be given back
-        there = min(there, allowed - taken + files)
+        cached = sum(int(fields.get(name, 0)) for name in ("inactive_file", "active_file"))  # is given back
+        there = min(there, allowed if moment == "ever" else allowed - taken + cached)
     return there
 
 

@@ -95,13 +95,13 @@ def read_run(path: Path) -> Run:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is not JSON: {error}") from None
-    if isinstance(content, dict) and (wrong := complaint(content)):
-        raise RunError(f"{path} is not a run of this suite: {wrong[:200]}")
+    if wrong := complaint(content):
+        hint = f"write one with `pytest benchmarks --benchmark-json={path}`"
+        raise RunError(f"{path} is not a run of this suite: {wrong}; {hint}")
     try:
         return run_of(str(path), content)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        hint = f"pytest benchmarks --benchmark-json={path}"
-        raise RunError(f"{path} is not a run of this suite; write one with `{hint}`") from None
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is not a run of this suite: {error!r}") from None
 
 
 def run_of(label: str, content: Mapping[str, Any]) -> Run:
@@ -133,7 +133,9 @@ def run_of(label: str, content: Mapping[str, Any]) -> Run:
         pictures=[_strings(entry) for entry in record.get("pictures", ())],
         differences=[_strings(entry) for entry in record.get("differences", ())],
     )
-    _ = run.cpu, run.versions  # are there
+    for group in run.groups:
+        if len({tuple(map(len, result.rounds)) for result in group.results}) > 1:
+            raise RunError(f"{label} holds rivals of unequal processes or rounds: {group.results[0].case.id}")
     return run
 
 
@@ -144,6 +146,8 @@ def _result(label: str, benchmark: Mapping[str, Any]) -> Result:
         raise RunError(f"{label} holds no raw rounds; save it with --benchmark-save-data")
     seconds = iter(map(float, stats["data"]))
     rounds = [list(islice(seconds, count)) for count in info["rounds_per_process"]]
+    if sum(info["rounds_per_process"]) != len(stats["data"]):
+        raise RunError(f"{label} holds other than the rounds_per_process of {case.id} at {stage}")
     if not rounds or not all(rounds) or not all(0 < s < float("inf") for part in rounds for s in part):
         raise RunError(f"{label} holds a round of {case.id} at {stage} that is no time")
     return Result(stage, case, rounds, info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Any, get_args
 
 from jsonschema import Draft202012Validator
@@ -30,11 +31,12 @@ def _or_null(schema: Schema) -> Schema:
 
 
 LARGEST = 10**15
-TEXT: Schema = {"type": "string", "maxLength": 10**6}
+TEXT: Schema = {"type": "string", "maxLength": 10**7}
 TEXTS = _object(others=_or_null(TEXT))
 COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
 NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 AMOUNT: Schema = {**NUMBER, "minimum": 0}
+LOSS: Schema = {"type": "number", "minimum": -1e300, "maximum": 1e300}
 SECONDS: Schema = {"type": "number", "minimum": 1e-9, "maximum": 1e9}
 FIGURE: Schema = {**NUMBER, "type": ["number", "string", "boolean", "null"], "maxLength": 1000}
 
@@ -50,9 +52,14 @@ CASE: Schema = {
     "recipe": {"enum": list(RECIPES)},
 }
 EXTRA_INFO = _object(
-    {**CASE, "framework_version": TEXT, "rounds_per_process": _list({**COUNT, "minimum": 1}, minItems=1)},
-    cold_seconds=SECONDS,
-    peak_rss_bytes=AMOUNT,
+    {
+        **CASE,
+        "framework_version": TEXT,
+        "rounds_per_process": _list({**COUNT, "minimum": 1}, minItems=1),
+        "cold_seconds": SECONDS,
+        "peak_rss_bytes": AMOUNT,
+    },
+    file_bytes=_or_null(COUNT),
     processes=COUNT,
     device_name=_or_null(TEXT),
     threads=_or_null(COUNT),
@@ -60,9 +67,9 @@ EXTRA_INFO = _object(
     skipped_images=_or_null(COUNT),
     limit_seconds=_or_null(AMOUNT),
     data_wait_fraction=_or_null(NUMBER),
-    loss=_or_null(NUMBER),
+    loss=_or_null(LOSS),
     accuracy=_or_null(NUMBER),
-    epoch_losses=_or_null(_list(NUMBER)),
+    epoch_losses=_or_null(_list(LOSS)),
     epoch_accuracies=_or_null(_list(NUMBER)),
     noise_log_ratios=_or_null(_list({**NUMBER, "minimum": -100, "maximum": 100})),
     noise_missing=_or_null(TEXT),
@@ -80,12 +87,13 @@ MACHINE = _object(
     libraries=_or_null(TEXTS),
     thread_variables=_or_null(TEXTS),
 )
+PICTURE = ("environment", "framework", "recipe", "prepared", "flipped")
 RECORD = _object(
     schema={"type": "integer"},
     command=_list(TEXT),
     preset=TEXT,
     not_measured=_list(_object({**CASE, "outcome": TEXT, "reason": TEXT})),
-    pictures=_list(TEXTS),
+    pictures=_list(_object(dict.fromkeys(PICTURE, TEXT))),
     differences=_list(TEXTS),
 )
 RUN = Draft202012Validator(
@@ -106,5 +114,10 @@ def complaint(content: Any) -> str | None:
     """Say where content is not what this suite saves, or return None."""
     for error in RUN.iter_errors(content):
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-        return f"{where.removeprefix('.') or 'it'} breaks the rule {error.validator} {error.validator_value}"
+        where = where.removeprefix(".") or "it"
+        if error.validator == "required":
+            missing = next(name for name in error.validator_value if name not in error.instance)
+            return f"{where} lacks {missing!r}"
+        rule = f"{error.validator} {error.validator_value}"
+        return f"{where} is {shorten(repr(error.instance), 60)}, allowed is {shorten(rule, 100)}"
     return None
