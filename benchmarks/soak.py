@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,11 +29,15 @@ import psutil
 
 BENCHMARKS = Path(__file__).parent
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # looked at, not written to
+LOG = Path("soak.log")
+"""What the last session has printed."""
 TEMPORARY = Path("tmp")
 """Where the sessions keep temporary files; nothing must be there in the end."""
 ENDS = {"kill -9": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT}
 SAME = ("framework_version", "images", "threads", "workload", "dataset_fingerprint", "layers")
 """What the extra_info of a result has in common with that of the undisturbed run."""
+EXPECTED = (0, 1, 2, *(-number for number in ENDS.values()))
+"""Exit status of a session: well, a case failed, interrupted, ended before it was ready to be interrupted."""
 LOSS_RANGE = 2.0
 """By which factor losses of the same case may differ: with the order in which threads come to add."""
 GONE_SECONDS = 30.0
@@ -55,11 +60,13 @@ class Soak:
     """Resident bytes and open files of each session's pytest process, at most."""
     damage: list[str] = field(default_factory=list)
     seen: set[Path] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
+    """Groups that sessions have finished since the last one that came to its end."""
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
         """Start pytest; what it prints goes to a file."""
         command = [sys.executable, "-m", "pytest", str(BENCHMARKS), "-p", "no:cacheprovider"]
-        with Path("soak.log").open("ab") as log:
+        with LOG.open("wb") as log:
             return subprocess.Popen(
                 [*command, *self.options, *more],
                 stdout=log,
@@ -91,11 +98,25 @@ class Soak:
         process.wait()
         self.footprints.append((largest, most))
         self.ends[str(process.returncode)] += 1
-        _, alive = psutil.wait_procs(children, timeout=GONE_SECONDS)
-        self.damage += [f"{child} outlived pytest" for child in alive]
+        if process.returncode not in EXPECTED:
+            self.damage.append(f"pytest ended with {process.returncode}: {LOG.read_text()[-2000:]}")
+        psutil.wait_procs(children, timeout=GONE_SECONDS)
+        self.damage += [f"{child} outlived pytest" for child in children if is_alive(child)]
         left = {path.name for path in SHARED_MEMORY.iterdir()} - before
         self.damage += [f"{name} is left in {SHARED_MEMORY}" for name in left if name.startswith("torch")]
         self._read_results()
+        self._look_for_losses(process.returncode)
+
+    def _look_for_losses(self, status: int) -> None:
+        """What an interrupted session has finished, the next one must take and not measure again."""
+        lines = re.findall(r"^\[\d+/\d+\] (\w+: [^;:]+)([;:].*)$", LOG.read_text(), re.MULTILINE)
+        taken = {group for group, outcome in lines if outcome.endswith("taken from the interrupted run")}
+        well = {group for group, outcome in lines if outcome.startswith(";") and "FAILED" not in outcome}
+        again = {group for group, _ in lines if group in self.finished} - taken
+        self.damage += [f"{group} was finished, and measured again" for group in again]
+        self.finished |= well
+        if status == 0:
+            self.finished.clear()
 
     def _pause(self, every: float | None) -> float:
         return self.chance.expovariate(1 / every) if every else float("inf")
@@ -135,6 +156,14 @@ class Soak:
         self.damage += [f"{name}: {key} is {info.get(key)}, was {expected.get(key)}" for key in different]
         if info["loss"] and not 1 / LOSS_RANGE < info["loss"] / expected["loss"] < LOSS_RANGE:
             self.damage.append(f"{name}: the loss is {info['loss']}, was {expected['loss']}")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Say whether a process still does anything."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def main() -> int:
