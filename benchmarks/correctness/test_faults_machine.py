@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -15,8 +16,15 @@ from pytest_benchmark.utils import get_machine_id
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.dataset.manifest import Image as ImageFile
+from stagebench.environments import Environment
 from stagebench.measurement import memory
+from stagebench.measurement.errors import StorageError
+from stagebench.measurement.sample import Failure
+from stagebench.measurement.schedule import Conditions, Schedule
 from stagebench.pipelines import INSTALLED
+from stagebench.reporting.files import write
+from stagebench.reporting.progress import Progress
+from stagebench.session import Session
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 needs_torch = pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
@@ -104,6 +112,20 @@ def test_rivals_are_in_memory_at_the_same_time(monkeypatch):
 
     assert memory.shortage("training", cases[:1], Workload(2), MANIFEST) is None
     assert "about 3,544 MiB" in (memory.shortage("training", cases, Workload(2), MANIFEST) or "")
+
+
+def test_a_group_for_which_memory_is_short_now_fails_and_the_session_does_not(
+    monkeypatch, tmp_path, small_dataset
+):
+    monkeypatch.setattr(memory, "memory_bytes", lambda moment: 0 if moment == "now" else 2**50)
+    environments = {CASE.environment: Environment(CASE.environment, CASE.framework)}
+    conditions = Conditions(Workload(100), small_dataset, environments, Schedule())
+    session = Session([("training", CASE)], conditions, tmp_path, None, Progress(io.StringIO()))
+
+    result = session.measured("training", CASE)
+
+    assert isinstance(result, Failure)
+    assert "MiB of memory, 0 MiB are there; instead: --cache=off" in result.reason
 
 
 @pytest.mark.parametrize(
@@ -262,6 +284,19 @@ def test_a_read_only_folder_is_named_before_anything_is_measured(mounted, tmp_pa
 
     refused(result, READ_ONLY[where])
     assert "training: cpu" not in result.stdout.str()
+
+
+def test_a_link_and_a_device_that_are_written_to_stay_what_they_are(tmp_path):
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+
+    write(link, b"new")
+    with pytest.raises(StorageError, match="/dev/full cannot be written: No space left on device"):
+        write(Path("/dev/full"), b"new")
+
+    assert (link.is_symlink(), target.read_text()) == (True, "new")
+    assert Path("/dev/full").is_char_device()
 
 
 # --- other surroundings
