@@ -47,6 +47,7 @@ SETTINGS = pytest.StashKey[Settings]()
 RECORD = pytest.StashKey[Record]()
 SESSION = pytest.StashKey[Session]()
 JOURNAL = pytest.StashKey[Journal]()
+COMPLETE = pytest.StashKey[bool]()
 JOURNAL_FOLDER = Path(".benchmarks", "journal")
 
 
@@ -383,9 +384,17 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
             append_to_step_summary(markdown(report))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    result = yield
+    session.config.stash[COMPLETE] = True
+    return result
+
+
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved; if it could not, the journal stays
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     _complete(session.config)
     journal = session.config.stash.get(JOURNAL, None)
     if journal:
-        journal.end(well=exitstatus == pytest.ExitCode.OK)
+        # A second Ctrl-C comes before pytest has set the status that the first one means.
+        journal.end(well=exitstatus == pytest.ExitCode.OK and session.config.stash.get(COMPLETE, False))
