@@ -349,6 +349,17 @@ def test_one_image_a_class_and_fewer_than_a_batch_are_enough(suite, tmp_path):
     result.assert_outcomes(passed=6 * len(INSTALLED))
 
 
+@pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+def test_names_that_are_not_utf_8_are_measured_with_their_limit(suite, tmp_path):
+    root = tree(tmp_path / "data", {NAMES["not UTF-8"]: encoded()})
+
+    result = suite.run(f"--dataset={root}", "--cache=off", "--stages=data_loading", frameworks="torch")
+
+    result.assert_outcomes(passed=1)
+    (run,) = suite.saved()
+    assert run["benchmarks"][0]["extra_info"]["limit_fraction"] > 0
+
+
 def test_the_manifest_remembers_what_was_left_out(tmp_path):
     image = Image("train/0/0.jpg", 0, 1, "0" * 64)
     manifest = Manifest(tmp_path, ("0",), (image,), (image,), "f", tmp_path / "m.json", ("bad.jpg is bad",))

@@ -6,6 +6,7 @@ after the other; what a pipeline takes beyond it is overhead, or work that could
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -100,7 +101,7 @@ class Limits:
         self._worker.send(
             "rates",
             resources=resources,
-            files=self._files,
+            files=[os.fsencode(file) for file in self._files],  # execnet carries text in UTF-8 alone
             folder=str(self._folder),
             file_bytes=max(outcome.get("file_bytes", 0) for outcome in outcomes.values()),
             threads=self._threads or usable_threads(),

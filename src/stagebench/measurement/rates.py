@@ -6,6 +6,7 @@ Runs in a worker process that imports no framework.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ START = 10.0
 class Ground:
     """What the rates are measured with."""
 
-    files: Sequence[str]
-    """JPEG files of the data set."""
+    files: Sequence[bytes]
+    """Paths of JPEG files of the data set."""
     folder: Path
     """Where model files are written."""
     file_bytes: int
@@ -65,7 +66,7 @@ def _copied_bytes(ground: Ground) -> float:
 
 def _jpegs(ground: Ground) -> float:
     """Files of the data set decoded a second, from memory to pixels, by a process on each core at once."""
-    files = [Path(file).read_bytes() for file in ground.files]
+    files = [Path(os.fsdecode(file)).read_bytes() for file in ground.files]
     context = multiprocessing.get_context("fork")
     together = context.Barrier(ground.threads)
 

@@ -82,7 +82,7 @@ class Worker:
         self.inspector = import_module(f"{FRAMEWORKS[framework].module}.inspection").Inspector(**arguments)
 
     def rates(
-        self, resources: list[str], files: list[str], folder: str, file_bytes: int, threads: int
+        self, resources: list[str], files: list[bytes], folder: str, file_bytes: int, threads: int
     ) -> dict[str, float]:
         """Measure what this machine can do at best, in a process that imports no framework."""
         from stagebench.measurement.rates import Ground, measure_rates  # other environments lack its imports
