@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from alive import is_alive
 from pair import Pair
 from stagebench.case import STAGES
 from stagebench.measurement import process as process_module
@@ -119,13 +120,6 @@ def interrupt_twice(process, pause):
     process.send_signal(signal.SIGINT)
     time.sleep(pause)
     process.send_signal(signal.SIGINT)
-
-
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 WAYS = {

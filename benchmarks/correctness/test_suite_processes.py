@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from alive import is_alive
 from stagebench.environments import NEEDED
 from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.measurement.schedule import turns
@@ -74,13 +75,6 @@ def start(suite):
     pytest_process = psutil.Process(process.pid)
     wait_until(lambda: any(is_worker(child) for child in pytest_process.children()))
     return process, pytest_process.children(recursive=True)
-
-
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def is_worker(process):
