@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
 
@@ -29,6 +30,7 @@ from stagebench.measurement.process import WorkerError
 from stagebench.measurement.replay import recorded_seconds, replay
 from stagebench.measurement.sample import Measurement
 from stagebench.measurement.schedule import Conditions
+from stagebench.measurement.trained import trained_weights
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings, file_to_write
 from stagebench.pipelines import FRAMEWORKS
 from stagebench.reporting.extra_info import extra_info
@@ -107,6 +109,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     settings = metafunc.config.stash[SETTINGS]
     (stage,) = marker.args
+    metafunc.fixturenames += AXES  # parameters of their own, for `--benchmark-group-by=param:framework`
     metafunc.parametrize(
         AXES,
         [
@@ -118,13 +121,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                     *_skip(case, settings.environments[case.environment]),
                 ],
             )
-            for case in settings.cases
+            for case in settings.cases(stage)
         ],
     )
 
 
 def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
-    reason = environment.missing(case.recipe)
+    reason = environment.lacks(case)
+    if case.precision == "float16" and case.device == "cpu":
+        reason = "float16 is for GPUs: on a CPU it is emulated, at a tenth of the speed; bfloat16 is not"
     if case.device == "cuda" and not gpu_names():
         reason = "no NVIDIA GPU here: nvidia-smi lists none"
     return [pytest.mark.skip(reason=reason)] if reason else []
@@ -151,10 +156,6 @@ def _stage_of(item: pytest.Item) -> Stage:
 def _case_of(item: pytest.Item) -> Case:
     assert isinstance(item, pytest.Function)
     return Case(**{axis: item.callspec.params[axis] for axis in AXES})
-
-
-def _measured_by(item: pytest.Item) -> tuple[Stage, Case]:
-    return _stage_of(item), _case_of(item)
 
 
 def _is_measured(item: pytest.Item) -> bool:
@@ -223,16 +224,23 @@ def measuring(
     selected = [i for i in request.session.items if _is_measured(i) and not i.get_closest_marker("skip")]
     with _possible():
         config.stash[SESSION] = Session(
-            [_measured_by(item) for item in selected],
-            Conditions(workload, manifest, settings.environments, settings.schedule),
+            [(_stage_of(item), _case_of(item)) for item in selected],
+            Conditions(
+                workload,
+                manifest,
+                settings.environments,
+                settings.schedule,
+                profiles=settings.values["profile"],
+            ),
             default_cache_folder(),
             journal,
             progress,
+            trained=partial(trained_weights, settings.environments, workload, settings.dataset_request),
             against_itself=settings.values["noise"],
             estimated=settings.preset.estimated,
         )
     if not config.getoption("benchmark_disable"):
-        recipes = {(case.framework, case.recipe) for _, case in map(_measured_by, selected)}
+        recipes = {(case.framework, case.recipe) for case in map(_case_of, selected)}
         frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
         config.stash[RECORD].differences += _differences(frameworks, progress)
     return config.stash[SESSION]
@@ -252,18 +260,8 @@ def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
 
 
 @pytest.fixture
-def case(
-    framework: str,
-    device: str,
-    batch_size: int,
-    workers: int | str,
-    cache: str,
-    augment: str,
-    recipe: str,
-    environment: str,
-) -> Case:
-    """The test's case. Its axes are parameters of their own, for `--benchmark-group-by=param:framework`."""
-    return Case(framework, device, batch_size, workers, cache, augment, recipe, environment)  # type: ignore[arg-type]
+def case(request: pytest.FixtureRequest) -> Case:
+    return _case_of(request.node)
 
 
 @pytest.fixture

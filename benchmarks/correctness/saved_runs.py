@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stagebench.case import STAGES, Case, plain
+from stagebench.case import DEPLOYMENT_STAGES, STAGES, Case, plain
 
 COST = dict(zip(STAGES, (0.05, 0.003, 1.5, 0.005, 0.012, 0.17), strict=True))
 """Typical seconds of each stage."""
@@ -124,3 +124,88 @@ def slower(run: dict[str, Any], stage: str, framework: str, ratio: float) -> dic
         if (benchmark["extra_info"]["stage"], benchmark["extra_info"]["framework"]) == (stage, framework):
             benchmark["stats"]["data"] = [ratio * seconds for seconds in benchmark["stats"]["data"]]
     return run
+
+
+DEPLOYED = {
+    ("torch", "eager", "none"): (0.57, 4.8, 1.09, 0.839),
+    ("torch", "torchscript", "none"): (0.57, 10.6, 1.12, 0.839),
+    ("torch", "export", "none"): (1.28, 13.1, 1.17, 0.839),
+    ("torch", "compile", "none"): (0.29, 4.4, 1.13, 0.839),
+    ("torch", "compile", "ptq"): (0.36, 1.53, 0.42, 0.838),
+    ("torch", "onnx", "none"): (0.14, 3.5, 1.1, 0.839),
+    ("torch", "onnx", "ptq"): (0.09, 2.4, 0.33, 0.836),
+    ("torch", "onnx", "qat"): (0.1, 2.0, 0.33, 0.8415),
+    ("tensorflow", "graph", "none"): (1.05, 6.2, 1.16, 0.9135),
+    ("tensorflow", "savedmodel", "none"): (1.08, 6.7, 2.33, 0.9135),
+    ("tensorflow", "litert", "none"): (0.15, 4.8, 1.09, 0.9135),
+    ("tensorflow", "litert", "dynamic"): (0.055, 1.46, 0.287, 0.9125),
+    ("tensorflow", "litert", "ptq"): (0.047, 1.32, 0.292, 0.9115),
+    ("tensorflow", "litert", "qat"): (0.049, 1.4, 0.287, 0.9165),
+    ("tensorflow", "onnx", "none"): (0.14, 3.5, 1.09, 0.9135),
+}
+"""Milliseconds of a call at batch 1 and at batch 32, megabytes and accuracy of each framework's forms."""
+STEP_SECONDS = {
+    "dynamic": {"conversion": 0.7},
+    "ptq": {"calibration": 1.1, "conversion": 2.0},
+    "qat": {"training": 5.2, "conversion": 3.0},
+}
+OPERATIONS = {
+    "torch": ("aten::mkldnn_convolution", "aten::native_batch_norm", "aten::addmm", "aten::clamp_min"),
+    "tensorflow": ("_FusedConv2D", "FusedBatchNormV3", "MaxPool", "MatMul"),
+}
+
+
+def deployed_run(
+    models=DEPLOYED, batch_sizes=(1, 32), speed=None, processes=3, rounds=5, noise=0.01, **info: Any
+) -> dict[str, Any]:
+    """Return the content of a saved run of the stages after the pipeline.
+
+    `speed` says for some models how many times as fast they are as usual.
+    """
+    generator = np.random.default_rng(1)
+    benchmarks = []
+    for stage, batch, (framework, form, quantize) in product(DEPLOYMENT_STAGES, batch_sizes, models):
+        key = framework, form, quantize
+        made = (quantize != "none") if stage == "quantization" else quantize == "none"
+        if stage != "inference" and (batch != batch_sizes[-1] or not made or form in ("eager", "graph")):
+            continue
+        workers = "auto" if framework == "tensorflow" else 0
+        case = Case(framework, "cpu", batch, workers, "on", "on", "matched", framework)
+        case = replace(case, deploy=form, quantize=quantize)
+        calls = max(10, 100 // batch)
+        call = models[key][0 if batch == 1 else 1] / 1e3 / (speed or {}).get(key, 1)
+        seconds = call * calls if stage == "inference" else 2.0
+        spread = np.exp(generator.normal(0, noise, (processes, rounds)))
+        changes = _quality(stage, framework, quantize, models[key], call)
+        changes["images"] = calls * batch if stage == "inference" else None
+        benchmarks.append(_benchmark(stage, case, seconds * spread, {**changes, **info}))
+    return {**saved_run([], stages=()), "benchmarks": benchmarks}
+
+
+def _quality(stage, framework, quantize, model, call) -> dict[str, Any]:
+    _, _, megabytes, accuracy = model
+    own = DEPLOYED[framework, "onnx", "none"][3]
+    profile = [
+        {"name": name, "seconds": 0.02 / at, "calls": 100 * at}
+        for at, name in enumerate(OPERATIONS[framework], 1)
+    ]
+    inference = {
+        "latency": {"median": call, "p95": 1.3 * call, "p99": 1.9 * call},
+        "call_seconds": [call, 1.3 * call],
+        "profile": profile,
+        "trace": f"profiles/{stage}/{framework}",
+    }
+    quantization = {
+        "step_seconds": STEP_SECONDS.get(quantize),
+        "float32_training_seconds": 2.6 if quantize == "qat" else None,
+    }
+    return {
+        "file_bytes": int(megabytes * 1e6),
+        "test_accuracy": accuracy,
+        "float32_accuracy": own,
+        "agreement": 1.0 if quantize == "none" else 0.9905,
+        "logit_difference": 2.4e-5 if quantize == "none" else 0.82,
+        "integer_layers": 0 if quantize == "none" else 5,
+        "limit_seconds": None,
+        **(inference if stage == "inference" else quantization if stage == "quantization" else {}),
+    }

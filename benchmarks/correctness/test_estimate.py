@@ -19,7 +19,8 @@ from stagebench.measurement.estimate import (
     representatives,
 )
 from stagebench.measurement.schedule import PRECISE_PROCESSES, Conditions, Schedule
-from stagebench.measurement.stages import STAGE_RUNS, STEPS
+from stagebench.measurement.stage_run import STEPS
+from stagebench.measurement.stages import STAGE_RUNS
 from stagebench.pipelines.simulated import Pipeline
 from stagebench.reporting.progress import span
 
@@ -74,7 +75,7 @@ def test_processes_start_together_and_work_in_turn(small_dataset):
     [(10.0, (PRECISE_PROCESSES, 30)), (100.0, (3, 3)), (1000.0, (1, 1))],
 )
 def test_precision_ends_between_its_fewest_processes_and_its_longest_time(seconds, repeats):
-    schedule = Schedule(precision=0.02, max_time=300.0)
+    schedule = Schedule(within=0.02, max_time=300.0)
 
     assert schedule.repeats(2, seconds) == repeats
     assert schedule.repeats(1, seconds) == (1, 1), "a case alone has no ratio to make precise"

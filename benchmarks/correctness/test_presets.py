@@ -40,7 +40,7 @@ def test_the_published_results_are_33_rows_of_numbers():
 
 @pytest.mark.parametrize(("devices", "cases"), [(("cpu",), 17), (("cuda",), 14), (("cpu", "cuda"), 31)])
 def test_article_is_exactly_the_published_rows_of_the_devices(devices, cases):
-    found = rows_of(settings("article", devices=devices).cases)
+    found = rows_of(settings("article", devices=devices).cases("training"))
 
     assert found == {row: 1 for row in PUBLISHED if row[1] in devices}
     assert found.total() == cases
@@ -64,13 +64,13 @@ def test_article_has_the_size_of_the_published_run():
 
 
 def test_an_option_narrows_the_article():
-    cases = settings("article", devices=("cpu",), batch_sizes=(32,), cache=("on",)).cases
+    cases = settings("article", devices=("cpu",), batch_sizes=(32,), cache=("on",)).cases("training")
 
     assert rows_of(cases) == {row: 1 for row in PUBLISHED if row[1:3] == ("cpu", 32) and row[4] == "on"}
 
 
 def test_each_row_comes_in_every_recipe_that_is_given():
-    cases = settings("article", devices=("cpu",), recipes=("matched", "published")).cases
+    cases = settings("article", devices=("cpu",), recipes=("matched", "published")).cases("training")
 
     assert rows_of(cases) == {row: 2 for row in PUBLISHED if row[1] == "cpu"}
     assert {case.recipe for case in cases} == {"matched", "published"}
@@ -104,11 +104,11 @@ def test_a_combination_that_was_not_published_is_an_error_that_says_what_was():
 def test_large_has_the_size_of_the_second_data_set():
     large = settings("large", devices=("cpu",))
 
-    assert rows_of(large.cases) == {
+    assert rows_of(large.cases("training")) == {
         ("torch", "cpu", 32, 5, "off", "on"): 1,
         ("tensorflow", "cpu", 32, "auto", "off", "on"): 1,
     }
     request = large.dataset_request
     assert (request.train_images, request.test_images, request.image_size) == (249_222, 40_000, 128)
-    assert {case.recipe for case in large.cases} == {"published"}
+    assert {case.recipe for case in large.cases("training")} == {"published"}
     assert (large.values["epochs"], large.schedule.rounds) == (1, 1)

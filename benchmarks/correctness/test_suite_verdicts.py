@@ -151,7 +151,7 @@ def test_the_command_noise_measures_floors_and_prints_them(suite, own_cache, equ
 
 
 def test_precision_goes_on_until_the_interval_is_narrow(suite, equal):
-    result = suite.run(*TRAINING, OTHER, "--precision=30%")
+    result = suite.run(*TRAINING, OTHER, "--within=30%")
 
     result.stdout.fnmatch_lines("*training: *; within +-30% after 8 processes")
     (run,) = suite.saved()
@@ -160,7 +160,7 @@ def test_precision_goes_on_until_the_interval_is_narrow(suite, equal):
 
 
 def test_precision_ends_when_its_time_is_spent(suite, equal):
-    result = suite.run(*TRAINING, OTHER, "--precision=0.0001%", "--max-time=3")
+    result = suite.run(*TRAINING, OTHER, "--within=0.0001%", "--max-time=3")
 
     result.stdout.fnmatch_lines("*training: *; +-*% when --max-time=3 was spent, after * processes")
     (run,) = suite.saved()
@@ -178,9 +178,9 @@ def test_precision_of_a_case_without_rival_is_not_asked_for(suite, equal):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--precision=2",), "argument --precision: '2' is not a percentage such as 2%"),
-        (("--precision=0%",), "argument --precision: '0' is not a number above 0"),
-        (("--max-time=10",), "--max-time limits --precision, which is not given"),
+        (("--within=2",), "argument --within: '2' is not a percentage such as 2%"),
+        (("--within=0%",), "argument --within: '0' is not a number above 0"),
+        (("--max-time=10",), "--max-time limits --within, which is not given"),
         (("--stage-timeout=0",), "argument --stage-timeout: '0' is not a number above 0"),
     ],
 )

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-Stage = Literal["data_loading", "model_building", "training", "model_saving", "model_loading", "evaluation"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""The stages, in the order in which the pipeline runs through them."""
+Stage = Literal[
+    "data_loading",
+    "model_building",
+    "training",
+    "model_saving",
+    "model_loading",
+    "evaluation",
+    "exporting",
+    "quantization",
+    "inference",
+]
+STAGES: tuple[Stage, ...] = (
+    "data_loading",
+    "model_building",
+    "training",
+    "model_saving",
+    "model_loading",
+    "evaluation",
+)
+"""The stages of the pipeline, in the order in which it runs through them; measured by default."""
+DEPLOYMENT_STAGES: tuple[Stage, ...] = ("exporting", "quantization", "inference")
+"""What comes after it: a trained model on its way to where it is used."""
+ALL_STAGES = (*STAGES, *DEPLOYMENT_STAGES)
+COMPUTING: tuple[Stage, ...] = ("training", "evaluation", "inference")
+"""The stages to which the axes `precision` and `execution` apply."""
 
 RECIPES = ("matched", "published", "tuned")
 DEVICES = ("cpu", "cuda")
 SWITCH = ("off", "on")
+PRECISIONS = ("float32", "bfloat16", "float16")
+EXECUTIONS = ("default", "eager", "compiled")
+QUANTIZE = ("none", "dynamic", "ptq", "qat")
 
 
 @dataclass(frozen=True)
@@ -51,72 +74,56 @@ class Case:
     recipe: str
     environment: str
     """Name of the Python interpreter that runs it; the framework's own name where that is the running one."""
+    precision: str = "float32"
+    """What the layers compute in; weights and logits are float32 all the same ("mixed precision")."""
+    execution: str = "default"
+    """`"eager"`: operation by operation; `"compiled"`: `torch.compile`, XLA; or as the framework comes."""
+    deploy: str = ""
+    """In which form the trained model is used, e.g. `"onnx"`; empty at the stages of the pipeline."""
+    quantize: str = "none"
+    """How its weights became int8: `"dynamic"`, `"ptq"` (calibrated) or `"qat"` (trained); or `"none"`."""
 
     @property
     def id(self) -> str:
-        """The case in a test id. It holds no version number, so that the next run finds it again."""
-        return (
-            f"{self.environment}-{self.device}-batch{self.batch_size}-workers{self.workers}"
-            f"-cache_{self.cache}-augment_{self.augment}-{self.recipe}"
-        )
+        """The case in a test id. It holds no version number, so that the next run finds it again.
+
+        Axes that came later are named only where they leave their default, so that old runs still compare.
+        """
+        loading = f"-workers{self.workers}-cache_{self.cache}-augment_{self.augment}"
+        parts = [f"{self.environment}-{self.device}-batch{self.batch_size}{'' if self.deploy else loading}"]
+        return "-".join([*parts, self.recipe, *self._variant])
 
     @property
     def settings(self) -> str:
         """What all cases of a group have in common beside the stage, in words."""
-        return f"{self.device}, batch {self.batch_size}, cache {self.cache}, augment {self.augment}"
+        data = "" if self.deploy else f", cache {self.cache}, augment {self.augment}"
+        return f"{self.device}, batch {self.batch_size}{data}"
 
     @property
     def rival(self) -> str:
         """What tells the cases of a group apart, in short: `torch published, 2w` has two workers."""
-        return f"{self.environment} {self.recipe}{self._short_workers}"
+        return f"{self.environment} {self.recipe}{self._short}"
 
     @property
     def rival_of_one_recipe(self) -> str:
         """The same where all cases have one recipe: `torch, 2w`."""
-        return f"{self.environment}{self._short_workers}"
+        return f"{self.environment}{self._short}"
 
     @property
-    def _short_workers(self) -> str:
-        return "" if self.workers == "auto" else f", {self.workers}w"
+    def _short(self) -> str:
+        workers = "" if self.workers == "auto" or self.deploy else f", {self.workers}w"
+        return "".join(f" {word}" for word in self._variant) + workers
+
+    @property
+    def _variant(self) -> list[str]:
+        """The values of the axes that came later, but their defaults."""
+        defaults = ("float32", "default", "", "none")
+        values = (self.precision, self.execution, self.deploy, self.quantize)
+        return [value for value, default in zip(values, defaults, strict=True) if value != default]
 
     def group(self, stage: Stage) -> str:
         """Name of the group in which this case may be compared at this stage."""
         return f"{stage}: {self.settings}"
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """The values of each axis; the cases are their product."""
-
-    environments: Mapping[str, str]
-    """Name of the framework in each environment."""
-    devices: Sequence[str]
-    batch_sizes: Sequence[int]
-    workers: Sequence[int]
-    cache: Sequence[str]
-    augment: Sequence[str]
-    recipes: Sequence[str]
-
-    def cases(self, frameworks_without_workers: Iterable[str]) -> list[Case]:
-        """Every case once, rivals next to each other.
-
-        A framework that chooses its loading threads by itself is one case, not one for each value of
-        `workers`.
-        """
-        chooses_itself = set(frameworks_without_workers)
-        auto: Sequence[int | Literal["auto"]] = ("auto",)
-        return [
-            Case(framework, device, batch_size, workers, cache, augment, recipe, environment)
-            for device, batch_size, cache, augment, recipe, (environment, framework) in product(
-                self.devices,
-                self.batch_sizes,
-                self.cache,
-                self.augment,
-                self.recipes,
-                self.environments.items(),
-            )
-            for workers in (auto if framework in chooses_itself else self.workers)
-        ]
 
 
 def plain(value: Any) -> dict[str, Any]:

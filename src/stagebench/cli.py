@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from stagebench.dataset import DatasetError, default_cache_folder, prepare
 from stagebench.measurement.errors import ShortageError, StorageError
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.schedule import Conditions
+from stagebench.measurement.trained import trained_weights
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
 from stagebench.reporting.files import write
 from stagebench.reporting.history import Axis, read_history
@@ -350,18 +352,20 @@ def measure_noise(given: Callable[[str], Any]) -> int:
     pairs = [
         (stage, case)
         for stage in settings.stages
-        for case in settings.cases
-        if not environments[case.environment].missing() and (case.device == "cpu" or gpu_names())
+        for case in settings.cases(stage)
+        if not environments[case.environment].lacks(case) and (case.device == "cpu" or gpu_names())
     ]
     if not pairs:
         raise OptionError("none of the frameworks is installed, or no device is there")
-    conditions = Conditions(settings.workload(manifest), manifest, environments, settings.schedule)
+    workload = settings.workload(manifest)
+    conditions = Conditions(workload, manifest, environments, settings.schedule)
     session = Session(
         pairs,
         conditions,
         folder,
         None,
         progress,
+        trained=partial(trained_weights, environments, workload, settings.dataset_request),
         against_itself=True,
         estimated=settings.preset.estimated,
     )

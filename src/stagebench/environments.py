@@ -8,9 +8,11 @@ import sys
 from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.case import Case
+from stagebench.pipelines import DEPLOY, FRAMEWORKS
 
 _PROBE = """
 import json, sys
@@ -56,12 +58,31 @@ class Environment:
             raise ArgumentTypeError(f"{python!r}, the Python of {name}, is not a file")
         return cls(name, framework, str(Path(python).absolute()))
 
-    def missing(self, recipe: str = "matched") -> str | None:
-        """Say why a recipe cannot run in the environment, or None when all that it needs is there."""
+    def lacks(self, case: Case) -> str | None:
+        """Say why a case cannot run in the environment, or None when all that it needs is there."""
+        if not case.deploy:
+            return self.missing(case.recipe)
+        form = FRAMEWORKS[self.framework].deployment(case.deploy)
+        needed = (*form.imports, *(form.quantize_imports if case.quantize != "none" else ()))
+        reason = form.refuses.get(case.quantize)
+        if form.cpu_only and case.device != "cpu":
+            reason = "runs on the CPU alone"
+        return f"{case.rival_of_one_recipe}: {reason}" if reason else self.missing(case.recipe, needed)
+
+    def missing(self, recipe: str = "matched", deployment: tuple[str, ...] = ()) -> str | None:
+        """Say why a recipe cannot run in the environment, or None when all that it needs is there.
+
+        `deployment` are modules that a form of deployment needs.
+        """
         framework = FRAMEWORKS[self.framework]
-        if self.python == sys.executable:
-            return framework.missing()  # all else is there with this package
-        needed = (*framework.imports, *NEEDED, *(framework.tuned_imports if recipe == "tuned" else ()))
+        if self.python == sys.executable:  # all but these is there with this package
+            absent = [name for name in deployment if find_spec(name) is None]
+            lack = (
+                f"{self.name}: {' and '.join(absent)} not installed here; try: {DEPLOY}" if absent else None
+            )
+            return framework.missing() or lack
+        tuned = framework.tuned_imports if recipe == "tuned" else ()
+        needed = (*framework.imports, *NEEDED, *tuned, *deployment)
         found = _probe(self.python, needed)
         if isinstance(found, str):
             return f"{self.name}: {self.python} does not answer as a Python: {found}"

@@ -9,12 +9,26 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from stagebench.case import DEVICES, RECIPES, STAGES, SWITCH, Case, Matrix, Stage, Workload
+from stagebench.case import (
+    ALL_STAGES,
+    DEPLOYMENT_STAGES,
+    DEVICES,
+    EXECUTIONS,
+    PRECISIONS,
+    QUANTIZE,
+    RECIPES,
+    STAGES,
+    SWITCH,
+    Case,
+    Stage,
+    Workload,
+)
 from stagebench.dataset import DatasetRequest, Manifest
 from stagebench.environments import Environment
+from stagebench.matrix import Matrix
 from stagebench.measurement.machine import gpu_names, usable_threads
 from stagebench.measurement.schedule import ROUND_SECONDS, Schedule
-from stagebench.pipelines import FRAMEWORKS, INSTALLED
+from stagebench.pipelines import FORMS, FRAMEWORKS, INSTALLED
 from stagebench.presets import PRESETS, Preset
 
 Parser = Callable[[str], Any]
@@ -65,6 +79,11 @@ def percentage(text: str) -> float:
     return positive_number(text.removesuffix("%")) / 100
 
 
+def precisions(text: str) -> Any:
+    """Take what layers compute in; or, as it was once written, the percentage that is now `--within`'s."""
+    return percentage(text) if text[:1].isdigit() else comma_list(one_of(*PRECISIONS))(text)
+
+
 def threads(text: str) -> int:
     """Take a number of threads that this process has processors for."""
     number: int = integer(1)(text)
@@ -83,6 +102,15 @@ def file_to_write(text: str) -> Path:
         raise ArgumentTypeError(f"{text!r} cannot be written: {str(there)!r} is not a folder")
     if not os.access(path if path.exists() else there, os.W_OK):
         raise ArgumentTypeError(f"{text!r} cannot be written: permission denied")
+    return path
+
+
+def folder_to_write(text: str) -> Path:
+    """Take the path of a folder in which files can be written; it need not be there."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ArgumentTypeError(f"{text!r} is a file; give the path of a folder")
+    file_to_write(str(path / "trace"))
     return path
 
 
@@ -161,7 +189,37 @@ OPTIONS = (
         ("matched",),
         f"of {', '.join(RECIPES)} (default: matched)",
     ),
-    Option("--stages", comma_list(one_of(*STAGES)), STAGES, f"of {', '.join(STAGES)} (default: all)"),
+    Option(
+        "--stages",
+        comma_list(one_of(*ALL_STAGES)),
+        STAGES,
+        f"of {', '.join(STAGES)} (default: these), {', '.join(DEPLOYMENT_STAGES)}",
+    ),
+    Option(
+        "--precision",
+        precisions,
+        ("float32",),
+        f"of {', '.join(PRECISIONS)}: what training, evaluation and inference compute in (default: float32)",
+    ),
+    Option(
+        "--execution",
+        comma_list(one_of(*EXECUTIONS)),
+        ("default",),
+        f"of {', '.join(EXECUTIONS)}: how they run (default: default, which is eager in torch, a graph in "
+        "tensorflow)",
+    ),
+    Option(
+        "--deploy",
+        comma_list(one_of(*FORMS)),
+        (),
+        f"of {', '.join(FORMS)}: forms in which a trained model is used (default: all)",
+    ),
+    Option(
+        "--quantize",
+        comma_list(one_of(*QUANTIZE)),
+        QUANTIZE,
+        f"of {', '.join(QUANTIZE)}: how its weights become int8 (default: all)",
+    ),
     Option(
         "--dataset",
         str,
@@ -186,12 +244,12 @@ OPTIONS = (
     ),
     Option("--processes", integer(1), 1, "fresh processes for each case; verdicts need 3 (default: 1)"),
     Option(
-        "--precision",
+        "--within",
         percentage,
         None,
         "e.g. 2%: start more processes until the interval of each ratio is within +- this",
     ),
-    Option("--max-time", positive_number, None, "seconds for --precision, in each group (default: 300)"),
+    Option("--max-time", positive_number, None, "seconds for --within, in each group (default: 300)"),
     Option("--stage-timeout", positive_number, None, "seconds after which a stage that hangs is ended"),
     Option("--threads", threads, None, "threads and processors of each worker process"),
     Option(
@@ -199,6 +257,9 @@ OPTIONS = (
         None,
         False,
         "let worker processes keep what they free (glibc): faster and steadier",
+    ),
+    Option(
+        "--profile", folder_to_write, None, "folder for a profiler's trace of each case, made off the clock"
     ),
     Option("--noise", None, False, "measure each case against itself too, and keep what they differ by"),
     Option(
@@ -243,13 +304,23 @@ class Settings:
                 default = option.default() if callable(option.default) else option.default
                 value = preset.values.get(option.name, default)
             values[option.name] = value
+        if isinstance(values["precision"], float):
+            values |= {"within": values["precision"], "precision": ("float32",)}
         names = [environment.name for environment in values["env"]]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise OptionError(f"--env names {' and '.join(sorted(repeated))} more than once")
-        if values["max_time"] and not values["precision"]:
-            raise OptionError("--max-time limits --precision, which is not given")
+        if values["max_time"] and not values["within"]:
+            raise OptionError("--max-time limits --within, which is not given")
         settings = cls(values, preset)
-        if settings.environments and not settings.cases:
+        if not settings.environments:
+            return settings
+        for stage in settings.stages:
+            if preset.rows or settings.cases(stage):
+                continue
+            known = {name: [form.name for form in FRAMEWORKS[name].deployments] for name in INSTALLED}
+            forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())
+            raise OptionError(f"no case of {stage} is left by these options; forms of deployment are {forms}")
+        if not any(map(settings.cases, settings.stages)):
             raise OptionError(
                 f"--preset {name} has no such case; its tables have, though not in every combination, "
                 f"{preset.axes}"
@@ -258,7 +329,7 @@ class Settings:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        return tuple(stage for stage in STAGES if stage in self.values["stages"])
+        return tuple(stage for stage in ALL_STAGES if stage in self.values["stages"])
 
     @property
     def schedule(self) -> Schedule:
@@ -271,12 +342,12 @@ class Settings:
         here = [Environment(name, name) for name in self.values["frameworks"] if name != NONE]
         return {environment.name: environment for environment in (*here, *self.values["env"])}
 
-    @property
-    def cases(self) -> list[Case]:
-        axes = ("devices", "batch_sizes", "workers", "cache", "augment", "recipes")
+    def cases(self, stage: Stage) -> list[Case]:
+        """Return the cases of a stage, rivals next to each other."""
         names = {name: environment.framework for name, environment in self.environments.items()}
+        axes = [field.name for field in fields(Matrix) if field.name != "environments"]
         matrix = Matrix(names, **{axis: self.values[axis] for axis in axes})
-        return self.preset.keep(matrix.cases(n for n, f in FRAMEWORKS.items() if f.chooses_workers))
+        return self.preset.keep(matrix.cases(stage))
 
     @property
     def dataset_request(self) -> DatasetRequest:

@@ -1,7 +1,11 @@
-"""The times that the article published: https://github.com/infocusp/tf_pt_benchmarking.
+"""What two write-ups published.
 
-Its tables are of CIFAR-100, stored as JPEGs of 64x64 and resized to 32x32: seed 25, 20 epochs. The rows of
-`deepfashion`, a larger data set, say neither the device nor how many epochs.
+Times: https://github.com/infocusp/tf_pt_benchmarking. Its tables are of CIFAR-100, stored as JPEGs of 64x64
+and resized to 32x32: seed 25, 20 epochs. The rows of `deepfashion`, a larger data set, say neither the device
+nor how many epochs.
+
+Quantisation: https://github.com/abhilad1009/Pytorch_vs_Tensorflow and its paper, of ResNet18 without
+BatchNorm on CIFAR-10, on a CPU.
 """
 
 from __future__ import annotations
@@ -35,6 +39,38 @@ class PublishedResult:
     training_seconds: int
     """Of all epochs together."""
     evaluation_seconds: int
+
+
+@dataclass(frozen=True)
+class PublishedFigure:
+    """A figure of the write-up on quantisation."""
+
+    framework: str
+    model: str
+    """`baseline`, `ptq` or `qat`; `int8` where it is not said which of them."""
+    figure: str
+    """`accuracy`, `latency_seconds`, `file_bytes`, `calibration_seconds`, or as a share `added_training`."""
+    value: float
+    about: bool
+    """Whether it is given roughly, or read off a picture."""
+    source: str
+
+
+@cache
+def published_quantization() -> tuple[PublishedFigure, ...]:
+    """Return the figures of the write-up on quantisation, a framework's baseline before its other models."""
+    with files("stagebench").joinpath("published_quantization.csv").open(encoding="utf-8") as lines:
+        return tuple(
+            PublishedFigure(
+                framework=row["framework"],
+                model=row["model"],
+                figure=row["figure"],
+                value=float(row["value"]),
+                about=row["about"] == "yes",
+                source=row["source"],
+            )
+            for row in csv.DictReader(lines)
+        )
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -10,7 +10,7 @@ from typing import Any
 
 from stagebench.analysis.noise import MINIMUM_PAIRS
 from stagebench.analysis.ranking import log_ratios, widest
-from stagebench.case import Case, Stage
+from stagebench.case import DEPLOYMENT_STAGES, Case, Stage
 from stagebench.dataset.watch import Watch
 from stagebench.measurement.errors import ShortageError
 from stagebench.measurement.estimate import estimate
@@ -22,6 +22,7 @@ from stagebench.measurement.process import WorkerError
 from stagebench.measurement.sample import Failure, Measurement
 from stagebench.measurement.schedule import Conditions, Step, measure_group
 from stagebench.measurement.turn import turn
+from stagebench.pipelines.contract import UnavailableError
 from stagebench.reporting.progress import Progress, live_line, span
 from stagebench.reporting.terminal import brief
 
@@ -36,6 +37,7 @@ class Session:
         folder: Path,
         journal: Journal | None,
         progress: Progress,
+        trained: Callable[[Sequence[Case], Callable[[str], None]], Path] | None = None,
         against_itself: bool = False,
         estimated: bool = False,
     ) -> None:
@@ -47,6 +49,7 @@ class Session:
             folder: where sessions of this user on this machine meet, and where the noise floors are kept.
             journal: where finished groups are kept, and those of an interrupted session are found; or None.
             progress: where the user sees how far it is.
+            trained: makes the trained weights of deployment, given its cases and where to say so.
             against_itself: measure each case together with a twin, and keep what they differ by.
             estimated: tell how long it will take, before the first group is measured.
 
@@ -65,6 +68,8 @@ class Session:
             twins = {twin(case).environment: environments[case.environment] for _, case in cases}
             conditions = replace(conditions, environments={**environments, **twins})
         self._conditions = conditions
+        self._trained = trained
+        self._weights: Path | None = None
         self._folder = folder
         self._journal = journal
         self._progress = progress
@@ -114,6 +119,7 @@ class Session:
             (stage, cases)
             for group, cases in self._groups.items()
             for stage in [self._stages[group]]
+            if stage not in DEPLOYMENT_STAGES  # a part of the data set says nothing of them
             if not self._journal
             or not self._journal.holds(group, fingerprint(stage, cases, self._conditions), cases)
         ]
@@ -168,7 +174,7 @@ class Session:
     def _measure(self, group: str, stage: Stage, cases: list[Case], timed: bool) -> Results:
         conditions = self._conditions
         if not timed:
-            schedule = replace(conditions.schedule, rounds=0, processes=1, precision=None)
+            schedule = replace(conditions.schedule, rounds=0, processes=1, within=None)
             conditions = replace(conditions, schedule=schedule)
         number = self._number(group)
 
@@ -184,12 +190,24 @@ class Session:
         with turn(self._folder, waiting):
             if lack := shortage(stage, cases, conditions.workload, conditions.manifest, "now"):
                 return dict.fromkeys(cases, Failure(lack))
+            if stage in DEPLOYMENT_STAGES and self._trained:
+                try:
+                    self._weights = self._weights or self._trained(self._deployed, self._progress.finish)
+                except (WorkerError, UnavailableError) as error:
+                    return dict.fromkeys(cases, Failure(f"the model to deploy could not be trained: {error}"))
+                conditions = replace(conditions, weights=self._weights)
             change = self._watch.change()
             results = {} if change else measure_group(stage, cases, conditions, report, _widest)
             change = change or self._watch.change()
         if change:
             return dict.fromkeys(cases, Failure(f"{change}; what is measured on other data does not count"))
         return results
+
+    @property
+    def _deployed(self) -> list[Case]:
+        """Every case of deployment, all of which start from one file of weights."""
+        of = [cases for group, cases in self._groups.items() if self._stages[group] in DEPLOYMENT_STAGES]
+        return [case for cases in of for case in cases if not is_twin(case)]
 
     def _number(self, group: str) -> str:
         return f"[{list(self._groups).index(group) + 1}/{len(self._groups)}]"
@@ -201,7 +219,7 @@ class Session:
         for result in list(measured.values())[:1]:
             schedule, processes = self._conditions.schedule, len(result.processes)
             if result.stopped_by == "precision":
-                words.append(f"within +-{100 * (schedule.precision or 0):g}% after {processes} processes")
+                words.append(f"within +-{100 * (schedule.within or 0):g}% after {processes} processes")
             if result.stopped_by == "max_time":
                 spent = f"when --max-time={schedule.max_time:g} was spent, after {processes} processes"
                 words.append(f"+-{_widest(measured):.1%} {spent}")

@@ -13,7 +13,7 @@ from stagebench.analysis.ranking import log_ratios
 from stagebench.analysis.ratio import Ratio, independent_ratio, paired_ratio
 from stagebench.analysis.result import Result
 from stagebench.analysis.verdict import MINIMUM_PROCESSES, SMALLEST_DIFFERENCE, verdict
-from stagebench.case import STAGES, Case, Stage
+from stagebench.case import ALL_STAGES, Case, Stage
 
 Key = tuple[Stage, Case]
 Side = Mapping[Key, Result]
@@ -71,10 +71,10 @@ class FailOn:
             stage, _, limit = part.strip().rpartition("=")
             word, colon, percent = limit.partition(":")
             share = _share(percent) if colon else 0.0
-            if word != "slower" or share is None or (stage and stage not in STAGES):
+            if word != "slower" or share is None or (stage and stage not in ALL_STAGES):
                 raise ArgumentTypeError(
                     f"{part!r} is not slower, slower:PERCENT% (of {SMALLEST_DIFFERENCE:.0%} or more) or "
-                    f"STAGE=slower:PERCENT%, with a stage of {', '.join(STAGES)}"
+                    f"STAGE=slower:PERCENT%, with a stage of {', '.join(ALL_STAGES)}"
                 )
             if stage:
                 found = replace(found, of_stage={**found.of_stage, stage: share})

@@ -47,6 +47,4 @@ def verdict(ratio: Ratio, floor: float | None, no_floor: str = "") -> Verdict:
         return Verdict("SAME")
     if 1 / limit < ratio.estimate < limit and floor > SMALLEST_DIFFERENCE:
         return Verdict("UNKNOWN", f"equal cases differ by as much here (noise floor {floor:.0%})")
-    return Verdict(
-        "UNKNOWN", "interval too wide to tell: give more --processes, or --precision with --max-time"
-    )
+    return Verdict("UNKNOWN", "interval too wide to tell: give more --processes, or --within with --max-time")

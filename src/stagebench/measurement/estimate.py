@@ -23,7 +23,8 @@ from stagebench.measurement.machine import usable_threads
 from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.schedule import Conditions
 from stagebench.measurement.scratch import scratch_folder
-from stagebench.measurement.stages import STAGE_RUNS, STEPS, Step
+from stagebench.measurement.stage_run import STEPS, Step
+from stagebench.measurement.stages import STAGE_RUNS
 from stagebench.pipelines.contract import UnavailableError
 
 PROBED_IMAGES = (192, 768)

@@ -46,6 +46,8 @@ def least_work(stage: Stage, case: Case, workload: Workload, outcome: Mapping[st
     """
     if case.device != "cpu" and stage not in ("model_saving", "model_loading"):
         return None
+    if case.precision != "float32" or case.quantize != "none" or stage in ("exporting", "quantization"):
+        return None  # the rate of matrix products is that of float32; of conversions no least is known
     images, size, classes = outcome.get("images", 0), workload.input_size, workload.classes
     decoded = {"jpegs": images} if case.cache == "off" else {}
     if stage == "data_loading":
@@ -57,6 +59,8 @@ def least_work(stage: Stage, case: Case, workload: Workload, outcome: Mapping[st
         return {"copied_bytes": float(sum(sizes.values()) + adam) * FLOAT_BYTES}
     if stage == "training":
         return {**decoded, "operations": float(images) * NETWORK.training_operations(classes, size)}
+    if stage == "inference":
+        return {"operations": float(images) * NETWORK.forward_operations(classes, size)}
     if stage == "evaluation":
         return {**decoded, "operations": float(images) * NETWORK.forward_operations(classes, size)}
     return {"written_bytes" if stage == "model_saving" else "read_bytes": outcome["file_bytes"]}

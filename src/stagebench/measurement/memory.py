@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 from PIL import Image as PillowImage
 
-from stagebench.case import Case, Stage, Workload
+from stagebench.case import DEPLOYMENT_STAGES, Case, Stage, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines import FRAMEWORKS
 
@@ -46,7 +46,8 @@ def shortage(
 
     Rivals have a process each, and all of them are there at the same time.
     """
-    real = [case for case in cases if stage in _IN_TRAINING and FRAMEWORKS[case.framework].imports]
+    in_training = stage in (*_IN_TRAINING, *DEPLOYMENT_STAGES)
+    real = [case for case in cases if in_training and FRAMEWORKS[case.framework].imports]
     image_bytes = 3 * workload.input_size**2 * 4  # float32
     kept = {case: int(image_bytes * _images_kept(case, stage, manifest)) for case in real}
     shared = sum(_shared(case, kept[case], image_bytes, manifest) for case in real)
@@ -63,6 +64,8 @@ def shortage(
 
 def _images_kept(case: Case, stage: Stage, manifest: Manifest) -> float:
     """Return how many prepared images a case's process holds at most."""
+    if case.deploy and case.quantize != "qat":  # the only one that goes through the training split
+        return 2 * len(manifest.test)
     of_test = 2 * len(manifest.test) if stage == "evaluation" and case.cache == "on" else 0
     if FRAMEWORKS[case.framework].shuffles_images and case.recipe != "tuned":
         return SHUFFLED_COPIES[case.cache, case.augment] * len(manifest.train) + of_test

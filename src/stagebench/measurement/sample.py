@@ -38,6 +38,10 @@ class ProcessRecord:
     """Most GPU memory that the framework held at once for tensors; None on the CPU."""
     pictures: dict[str, str] | None = None
     """Of data loading, in the first process: what its images look like; see `pictures.py`."""
+    profile: list[dict[str, Any]] | None = None
+    """With `--profile`, in the first process: the costliest `contract.Operation`s."""
+    trace: str | None = None
+    """How the path of its trace begins."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Measurement:
 
     processes: list[ProcessRecord]
     stopped_by: str | None = None
-    """With `--precision`: `precision` or `max_time`, whichever ended the measurement."""
+    """With `--within`: `precision` or `max_time`, whichever ended the measurement."""
     rates: dict[str, float] = field(default_factory=dict)
     """What this machine did at best meanwhile; see `limits.py`. Empty where no limit is known."""
 

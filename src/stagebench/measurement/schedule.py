@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -22,11 +22,13 @@ from stagebench.pipelines.contract import Facts, UnavailableError
 T = TypeVar("T")
 
 MINIMUM_ROUNDS = 5
+FEWER_ROUNDS: Mapping[Stage, int] = {"quantization": 3}
+"""Where it is fewer: an epoch of training and a conversion take half a minute together."""
 MAXIMUM_ROUNDS = 200
 ROUND_SECONDS = 2.0
 """Where the number of rounds is not given, they and their checks go on until they took this long per case."""
 PRECISE_PROCESSES = 8
-"""Fresh processes before which `precision` ends nothing: of fewer, an interval can be narrow by chance.
+"""Fresh processes before which `within` ends nothing: of fewer, an interval can be narrow by chance.
 
 In 20,000 simulated comparisons, intervals that end so cover the truth in 93 to 95%; with 5 in 92 to 95%.
 """
@@ -39,11 +41,11 @@ class Schedule:
     rounds: int | None = None
     """Timed rounds in each fresh process; None: by `ROUND_SECONDS`."""
     processes: int = 1
-    """Fresh processes for each case; with `precision` at least, unless `max_time` is spent before."""
-    precision: float | None = None
+    """Fresh processes for each case; with `within` at least, unless `max_time` is spent before."""
+    within: float | None = None
     """Go on with more processes until the interval of each ratio is within +- this, e.g. 0.02."""
     max_time: float = 300.0
-    """Seconds after which `precision` is given up for a group."""
+    """Seconds after which `within` is given up for a group."""
     stage_timeout: float | None = None
     """Seconds that a worker process may take for each step: to start, to set up, to execute and check."""
     threads: int | None = None
@@ -58,7 +60,7 @@ class Schedule:
 
     def repeats(self, cases: int, seconds: float) -> tuple[int, int]:
         """Return how often at least and at most a group starts anew, where doing it once takes `seconds`."""
-        if not self.precision or cases == 1:
+        if not self.within or cases == 1:
             return self.processes, self.processes
         in_time = max(1, int(self.max_time / seconds))
         return min(max(PRECISE_PROCESSES, self.processes), in_time), in_time
@@ -72,6 +74,10 @@ class Conditions:
     manifest: Manifest
     environments: Mapping[str, Environment]
     schedule: Schedule
+    weights: Path | None = None
+    """File of the trained weights that deployment starts from; see `trained.py`."""
+    profiles: Path | None = None
+    """Folder for a profiler's trace of each case."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def measure_group(
         started = monotonic()
 
         def share(within: float, repeat: int = repeat) -> float:
-            if schedule.precision:
+            if schedule.within:
                 return min(1.0, (monotonic() - began) / schedule.max_time)
             return (repeat - 1 + within) / schedule.processes
 
@@ -123,8 +129,8 @@ def measure_group(
         left = {case: Measurement(records[case]) for case in cases if case not in failures}
         if not left:
             break
-        if schedule.precision and len(left) > 1:
-            if repeat >= max(PRECISE_PROCESSES, schedule.processes) and width(left) <= schedule.precision:
+        if schedule.within and len(left) > 1:
+            if repeat >= max(PRECISE_PROCESSES, schedule.processes) and width(left) <= schedule.within:
                 stopped_by = "precision"
                 break
             if 2 * monotonic() - started - began > schedule.max_time:  # one more would not end in time
@@ -157,7 +163,7 @@ def _measure_in_fresh_processes(
 ) -> list[_CaseRun]:
     """Measure each case in one fresh process, which are there at the same time and compute one at a time."""
     schedule = conditions.schedule
-    process = f"process {repeat}, " if repeat > 1 or schedule.processes > 1 or schedule.precision else ""
+    process = f"process {repeat}, " if repeat > 1 or schedule.processes > 1 or schedule.within else ""
     expected = len(cases) * (1 + schedule.expected_rounds)
     latest: dict[Case, float] = {}
 
@@ -186,7 +192,7 @@ def _measure_in_fresh_processes(
         measure_limits()
         began = monotonic()
         for number, turn in enumerate(turns(runs)):
-            if _enough(number, turn, schedule.rounds, monotonic() - began):
+            if _enough(stage, number, turn, schedule.rounds, monotonic() - began):
                 break
             for run in turn:
                 tell(run, f"round {number + 1}")
@@ -196,15 +202,18 @@ def _measure_in_fresh_processes(
         measure_limits()
         for run in runs:
             run.attempt(run.finish, repeat == 1)
+            if conditions.profiles and repeat == 1:
+                tell(run, "profile")
+                run.attempt(run.profile, conditions.profiles)
     return runs
 
 
-def _enough(rounds: int, runs: Sequence[_CaseRun], wanted: int | None, spent: float) -> bool:
+def _enough(stage: Stage, rounds: int, runs: Sequence[_CaseRun], wanted: int | None, spent: float) -> bool:
     """Say whether so many rounds of all cases, which took `spent` seconds, are enough."""
     running = [run for run in runs if not run.failure]
     if not running or rounds == wanted:
         return True
-    if wanted is not None or rounds < MINIMUM_ROUNDS:
+    if wanted is not None or rounds < FEWER_ROUNDS.get(stage, MINIMUM_ROUNDS):
         return False
     return rounds >= MAXIMUM_ROUNDS or spent >= ROUND_SECONDS * len(running)
 
@@ -236,6 +245,7 @@ class _CaseRun:
     def start(self, conditions: Conditions, stack: ExitStack) -> None:
         """Start the process and let it import its framework, while its rivals do the same."""
         self.folder.mkdir()
+        self.weights = conditions.weights
         python = conditions.environments[self.case.environment].python
         self.worker = stack.enter_context(
             WorkerProcess(self.case.id, self.folder, python, conditions.schedule.threads)
@@ -253,7 +263,8 @@ class _CaseRun:
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
-        self._request("set_up", stage=self.stage, folder=self.folder)
+        weights = {"weights": self.weights} if self.weights else {}
+        self._request("set_up", stage=self.stage, folder=self.folder, **weights)
         self.cold = self._execute()
 
     def execute_round(self) -> None:
@@ -263,6 +274,11 @@ class _CaseRun:
         peaks = self._request("peaks")
         pictures = self._request("pictures") if first and self.stage == "data_loading" else None
         self.record = ProcessRecord(self.facts, self.cold, self.rounds, **peaks, pictures=pictures)
+
+    def profile(self, folder: Path) -> None:
+        """Have the stage profiled, once its times are taken."""
+        trace = folder.absolute() / self.stage / self.case.id
+        self.record = replace(self.record, profile=self._request("profile", path=trace), trace=str(trace))
 
     def _execute(self) -> Sample:
         return Sample(**self._request("execute"))

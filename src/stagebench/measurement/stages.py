@@ -1,53 +1,19 @@
-"""What each stage prepares, what of it is timed, and what it reports to its checks.
+"""What each stage of the pipeline prepares, what of it is timed, and what it reports to its checks.
 
 Runs in the worker process and knows no framework.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from stagebench.case import Stage, Workload
+from stagebench.measurement.deployment import Exporting, Inferring, Quantizing
+from stagebench.measurement.stage_run import StageRun
 from stagebench.pipelines.contract import Epoch, Evaluation, Pipeline
-
-Step = Literal["set_up", "cold", "round"]
-"""What a worker process does with a stage: it sets it up, then executes it once, then in rounds."""
-STEPS: tuple[Step, ...] = get_args(Step)
-
-
-class StageRun(ABC):
-    """A stage of one case. Only `run` is timed."""
-
-    trains_in: tuple[Step, ...] = ()
-    """The steps that train `workload.epochs` epochs: what they cost grows with it."""
-
-    def __init__(self, pipeline: Pipeline, checker: Pipeline, workload: Workload, path: Path) -> None:
-        self.pipeline = pipeline
-        self.checker = checker
-        """A second pipeline of the same case, so that checks leave the measured one as it is."""
-        self.workload = workload
-        self.path = path
-        """Where the stage may keep a model file."""
-        self.set_up()
-
-    def set_up(self) -> None:  # noqa: B027  # not every stage needs what earlier stages leave behind
-        """Do what the earlier stages of the pipeline would have done."""
-
-    def prepare(self) -> None:  # noqa: B027
-        """Restore the state in which every execution begins."""
-
-    @abstractmethod
-    def run(self) -> Any:
-        """Run the stage itself."""
-
-    @abstractmethod
-    def outcome(self, result: Any) -> dict[str, Any]:
-        """Say in plain data what the execution that returned `result` did."""
 
 
 class DataLoading(StageRun):
@@ -189,6 +155,9 @@ STAGE_RUNS: dict[Stage, type[StageRun]] = {
     "model_saving": ModelSaving,
     "model_loading": ModelLoading,
     "evaluation": Evaluating,
+    "exporting": Exporting,
+    "quantization": Quantizing,
+    "inference": Inferring,
 }
 
 

@@ -22,11 +22,14 @@ from stagebench.dataset import Manifest
 from stagebench.measurement.faults import explain
 from stagebench.measurement.pictures import Pictures, take_pictures
 from stagebench.measurement.sample import Sample
-from stagebench.measurement.stages import STAGE_RUNS, StageRun
+from stagebench.measurement.stage_run import StageRun
+from stagebench.measurement.stages import STAGE_RUNS
+from stagebench.measurement.starting_point import in_float32, starting_point
 from stagebench.measurement.wire import decode, encode
 from stagebench.pipelines import FRAMEWORKS, Framework
-from stagebench.pipelines.contract import Inspector, Pipeline, UnavailableError
+from stagebench.pipelines.contract import Inspector, Operation, Pipeline, UnavailableError
 from stagebench.pipelines.memory import retain_freed_memory
+from stagebench.specification import load_weights
 
 REST_SECONDS = 1.0
 """How long a worker process may take to come to rest after a round."""
@@ -73,7 +76,7 @@ class Worker:
         if retain_memory:
             retain_freed_memory()
         self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
-        self.pipeline = self._new_pipeline()
+        self.pipeline = self._new_pipeline(self.case, self.manifest)
         return self.pipeline.facts()
 
     def inspect(self, framework: str, arguments: dict[str, Any]) -> None:
@@ -115,11 +118,19 @@ class Worker:
         """Undo every `patch`."""
         mock.patch.stopall()
 
-    def set_up(self, stage: Stage, folder: str) -> None:
-        """Bring the pipeline to where the stage begins."""
-        suffix = FRAMEWORKS[self.case.framework].model_suffix
+    def set_up(self, stage: Stage, folder: str, weights: str | None = None) -> None:
+        """Bring the pipeline to where the stage begins; at a stage of deployment, with trained `weights`."""
+        framework, case = FRAMEWORKS[self.case.framework], self.case
+        suffix, start = framework.model_suffix, None
+        if weights:
+            case, suffix = in_float32(case), framework.deployment(case.deploy).suffix
+            start = starting_point(self._new_pipeline, case, self.manifest, load_weights(Path(weights)))
         self.stage_run = STAGE_RUNS[stage](
-            self.pipeline, self._new_pipeline(), self.workload, Path(folder, f"model{suffix}")
+            self.pipeline,
+            self._new_pipeline(case, self.manifest),
+            self.workload,
+            Path(folder, f"model{suffix}"),
+            start,
         )
         gc.collect()
         gc.freeze()  # else each collection before a round walks the framework's own objects: 0.2 s
@@ -167,8 +178,13 @@ class Worker:
         """Show what the case's images look like."""
         return take_pictures(self.module.Pipeline, self.case, self.workload, self.manifest)
 
-    def _new_pipeline(self) -> Pipeline:
-        pipeline: Pipeline = self.module.Pipeline(self.case, self.workload, self.manifest)
+    def profile(self, path: str) -> list[Operation]:
+        """Execute the stage once more under the framework's profiler; see `Pipeline.profile`."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return self.stage_run.profile(Path(path))
+
+    def _new_pipeline(self, case: Case, manifest: Manifest) -> Pipeline:
+        pipeline: Pipeline = self.module.Pipeline(case, self.workload, manifest)
         return pipeline
 
 

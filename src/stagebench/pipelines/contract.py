@@ -5,7 +5,7 @@ Everything above the pipelines (measurement, suite, reports) knows a framework o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -57,6 +57,17 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Operation:
+    """What a profiler saw of one kind of operation."""
+
+    name: str
+    """As the framework calls it, e.g. `aten::mkldnn_convolution`."""
+    seconds: float
+    """In the operation itself, without those that it calls; summed over threads."""
+    calls: int
+
+
+@dataclass(frozen=True)
 class Layer:
     """One row of the model table."""
 
@@ -78,11 +89,64 @@ class Facts:
     """Threads that one operation may use."""
 
 
+@dataclass(frozen=True)
+class StartingPoint:
+    """What every case of deployment starts from."""
+
+    weights: Weights
+    calibration: Array
+    """Training images without flips, float32 [N, H, W, 3], in the same order for all."""
+    images: Array
+    """All images of the test split, float32 [N, H, W, 3]."""
+    labels: Array
+    """Their class indices, int64 [N]."""
+
+
+class Runner(Protocol):
+    """A deployed model in its runtime, for batches of the case's size."""
+
+    def feed(self, images: NDArray[np.float32]) -> Any:
+        """Return images float32 [B, H, W, 3] as the runtime takes them, on the device. Not timed.
+
+        B is the case's batch size.
+        """
+
+    def run(self, batch: Any) -> NDArray[np.float32]:
+        """Return the logits, float32 [B, classes], in main memory, of what `feed` returned. Timed."""
+
+    def integer_layers(self) -> int:
+        """Return how many of the convolutions and dense layers multiply integers, as the runtime runs them.
+
+        Found out from what is loaded, not from how it was made.
+        """
+
+
+class Deployer(Protocol):
+    """Takes the model of a pipeline to the form `case.deploy`, by way of `case.quantize`."""
+
+    def quantize(self, calibration: NDArray[np.float32]) -> dict[str, float]:
+        """Make an int8 model of the pipeline's, as `case.quantize` says, for the next `export`.
+
+        The pipeline's own model stays as it is. `calibration` are images float32 [N, H, W, 3]. Post-training
+        quantisation (`ptq`) is calibrated with them; quantisation-aware training (`qat`) is from the
+        pipeline's weights, as `fine_tune` trains. Returns the seconds of each step by name: `calibration`,
+        `training`, `conversion`, as far as there are such steps.
+        """
+
+    def export(self, path: Path) -> None:
+        """Write the model, or the one that `quantize` has made, to a new file or folder that is complete."""
+
+    def load(self, path: Path) -> Runner:
+        """Read what `export` has written, as one does who has nothing but the file."""
+
+
 class Pipeline(Protocol):
     """One case of one framework. It holds the data loaders, the model and the optimiser.
 
     Stages take no device and no batch size: those are the case's.
     """
+
+    case: Case
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         """Set up device and seed, nothing else; raises `UnavailableError` if the device is not there."""
@@ -110,6 +174,14 @@ class Pipeline(Protocol):
     def evaluate(self) -> Evaluation:
         """Loss and accuracy over the whole test split, in inference mode."""
 
+    # What comes after the pipeline.
+
+    def fine_tune(self) -> None:
+        """Train the model for one more epoch, at `specification.FINE_TUNING` of the learning rate."""
+
+    def deployer(self) -> Deployer:
+        """Return what deploys the model that the pipeline has now. Imports what only deployment needs."""
+
     # What a stage is prepared and checked with. Never timed.
 
     def synchronize(self) -> None:
@@ -120,6 +192,12 @@ class Pipeline(Protocol):
 
     def watch_training(self) -> WatchedEpoch:
         """Train one epoch as `train` does, and take the time of waiting for batches."""
+
+    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
+        """Do some work under the framework's profiler; write its trace, return what took most, first.
+
+        `path` is a file without a suffix. The trace opens in Perfetto or TensorBoard.
+        """
 
     def peak_gpu_bytes(self) -> int | None:
         """Return the most GPU memory that tensors took at once in this process; None on the CPU."""

@@ -56,9 +56,10 @@ def _table(
 
 
 def name(result: Result) -> str:
-    """Name a framework as the article does; another environment keeps its own name."""
-    environment = result.case.environment
-    return NAMES.get(environment, environment)
+    """Name a framework as the article does; what the article does not have keeps its own name."""
+    case = result.case
+    variant = [value for value in (case.precision, case.execution) if value not in ("float32", "default")]
+    return " ".join([NAMES.get(case.environment, case.environment), *variant])
 
 
 def settings(result: Result) -> tuple[str, str, str]:

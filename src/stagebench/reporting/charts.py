@@ -1,30 +1,31 @@
-"""The charts of a report as Vega-Lite specifications, each with its data and the same data as a table.
-
-A page draws them from these, and `stagebench report --format svg` does too.
-"""
+"""The charts of a report: of every stage, of the whole pipeline, and of what scales how."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from stagebench.case import STAGES, Stage
 from stagebench.reporting import tables
+from stagebench.reporting.chart import (
+    ON_TOP,
+    ROW_HEIGHT,
+    Chart,
+    Spec,
+    Values,
+    case_axis,
+    looks_of,
+    tooltip,
+    two_lines,
+)
+from stagebench.reporting.deployment_charts import deployment_charts
 from stagebench.reporting.figures import short, unit_of
-from stagebench.reporting.report import AXES, Entry, Report
+from stagebench.reporting.report import AXES, Report
 from stagebench.reporting.tables import Table, words
+from stagebench.reporting.write_up import write_up_charts
 
-Values = list[dict[str, Any]]
-Spec = dict[str, Any]
-
-FRAMEWORKS = ("torch", "tensorflow", "simulated")
-COLOURS = ("#d9700a", "#3a86d0", "#7a8793")
-SHAPES = ("circle", "triangle-up", "square")
-"""A framework is told by its shape and by its colour; both can be seen on white and on black."""
 PARTS: dict[str, str] = {
     "data loading": "#56b4e9",
     "model building": "#cc79a7",
@@ -36,32 +37,12 @@ PARTS: dict[str, str] = {
     "evaluation": "#009e73",
 }
 """What a bar is stacked from, with its colours, in order."""
-ROW_HEIGHT = 36
-"""Of two lines of text, and of space that tells them from the next two."""
-ON_TOP = {"orient": "top", "tickCount": {"expr": "ceil(width / 70)"}}
-"""An axis of figures where it is seen at once, however many cases there are below it."""
 SCALED: tuple[Stage, ...] = ("data_loading", "training", "evaluation")
 """Stages whose throughput in images a second can be said."""
 WIDE_RANGE = 8
 """Times that are further apart than this factor stand on a logarithmic axis."""
 ROUNDS_IN_ALL = 60_000
 """Rounds that a report holds. 500 cases of six stages have 45,000, at three processes with five rounds."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture of some data."""
-
-    name: str
-    """Its file's name, and its place in the page."""
-    title: str
-    caption: str
-    spec: Spec
-    values: Values
-    """Rows; `case` in each is the index of its entry in the report."""
-    table: Table
-    rows_of_cases: bool = field(default=False)
-    """Whether each case is a row of its own, so that many cases make it tall."""
 
 
 def charts(report: Report) -> list[Chart]:
@@ -72,43 +53,8 @@ def charts(report: Report) -> list[Chart]:
     found += [_wait_chart(report), _limit_chart(report)]
     found += [_scaling_chart(report, stage, axis) for axis in ("batch size", "workers") for stage in SCALED]
     found += [_epoch_chart(report, figure) for figure in ("loss", "accuracy")]
+    found += [*deployment_charts(report), *write_up_charts(report)]
     return [chart for chart in found if chart.values]
-
-
-def complete(chart: Chart, report: Report) -> Spec:
-    """Return a specification that stands alone: with data, title and size, in dark ink on white."""
-    rows = [{**described(report.entries[row["case"]]), **row} for row in chart.values]
-    data = {
-        "data": {"name": "rows", "values": rows},
-        "width": 560,
-        "title": {"text": chart.title, "anchor": "start"},
-    }
-    ink = {"background": "white", "padding": 12, "config": config("#222222")}
-    return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", **chart.spec, **data, **ink}
-
-
-def described(entry: Entry) -> dict[str, Any]:
-    """Return what charts show of a case."""
-    axes = {axis.replace(" ", "_"): str(value(entry.case)) for axis, value in AXES.items()}
-    label = f"{entry.name}\n{entry.settings}" if entry.settings else entry.name
-    return {**axes, "kind": entry.case.framework, "label": label, "of": entry.settings, "run": entry.run + 1}
-
-
-def config(ink: str) -> Spec:
-    """Return what all charts look like, with the colour of text and lines."""
-    font = "system-ui, sans-serif"
-    text = {"labelColor": ink, "titleColor": ink, "labelFont": font, "titleFont": font}
-    lines = {"gridColor": ink, "gridOpacity": 0.15, "domainColor": ink, "tickColor": ink}
-    return {
-        "axis": {**text, **lines, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-        "axisX": {"labelOverlap": "greedy", "labelSeparation": 8, "labelFlush": False},
-        "axisY": {"labelLimit": 300, "labelPadding": 6},
-        "legend": {**text, "labelFontSize": 12, "orient": "top", "columns": 4, "labelLimit": 300},
-        "title": {"color": ink, "font": font, "fontSize": 14},
-        "text": {"font": font, "fontSize": 12},
-        "tick": {"color": ink},
-        "view": {"stroke": None},
-    }
 
 
 def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
@@ -117,7 +63,7 @@ def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
     seconds = [s for _, result, _ in found for process in result.rounds for s in process]
     axis = {"title": f"time ({unit}); left is faster", "axis": ON_TOP, "scale": _time_scale(seconds)}
     order = {"field": "rank", "op": "min"}
-    y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": _two_lines()}
+    y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": two_lines()}
 
     def x(name: str) -> Spec:
         return {"field": name, "type": "quantitative", **axis}
@@ -129,11 +75,11 @@ def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
     rounds = {
         "transform": [{"flatten": ["rounds"]}, {"flatten": ["rounds"]}],  # by process
         "mark": {"type": "point", "filled": True, "opacity": 0.8, "size": 50},
-        "encoding": {"x": x("rounds"), "y": y, **_framework(report), "tooltip": _tooltip(x("rounds"), unit)},
+        "encoding": {"x": x("rounds"), "y": y, **looks_of(report), "tooltip": tooltip(x("rounds"), unit)},
     }
     median = {
         "mark": {"type": "tick", "thickness": 2, "size": 22},
-        "encoding": {"x": x("median"), "y": y, "tooltip": _tooltip(x("median"), unit, "median")},
+        "encoding": {"x": x("median"), "y": y, "tooltip": tooltip(x("median"), unit, "median")},
     }
     values = []
     for rank, (entry, result, _) in enumerate(sorted(found, key=lambda row: row[1].median_seconds)):
@@ -186,8 +132,8 @@ def _rounds_table(values: Values, report: Report, unit: str) -> Table:
 
 def _pipeline_chart(report: Report, moment: str) -> Chart:
     values: Values = []
-    for stage in report.stages:
-        for entry, result, _ in report.results(stage):
+    for entry, results in tables.pipeline_results(report):
+        for stage, result in results.items():
             seconds = result.median_seconds if moment == "steady" else result.cold_seconds
             waits = result.info.get("data_wait_fraction") if moment == "steady" else None
             parts = {words(stage): 1.0}
@@ -207,7 +153,7 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
         "height": {"step": ROW_HEIGHT},
         "mark": {"type": "bar", "stroke": "#808080", "strokeWidth": 0.5, "height": {"band": 0.65}},
         "encoding": {
-            "y": {**_case_axis(), "sort": {"field": "seconds", "op": "sum"}},
+            "y": {**case_axis(), "sort": {"field": "seconds", "op": "sum"}},
             "x": {
                 "field": "seconds",
                 "type": "quantitative",
@@ -237,8 +183,8 @@ def _wait_chart(report: Report) -> Chart:
     title = "waiting for batches (% of the time)"
     x = {"field": "waits", "type": "quantitative", "title": title, "axis": ON_TOP}
     mark = {"type": "point", "filled": True, "opacity": 1, "size": 80}
-    y = {**_case_axis(), "sort": {"field": "waits", "op": "min"}}
-    encoding = {"y": y, "x": x, **_framework(report), "tooltip": _tooltip(x, "%")}
+    y = {**case_axis(), "sort": {"field": "waits", "op": "min"}}
+    encoding = {"y": y, "x": x, **looks_of(report), "tooltip": tooltip(x, "%")}
     caption = "Share of a training epoch in which the training loop waits for its next batch."
     spec = {"height": {"step": ROW_HEIGHT}, "mark": mark, "encoding": encoding}
     table = tables.wait_table(report)
@@ -248,8 +194,8 @@ def _wait_chart(report: Report) -> Chart:
 def _limit_chart(report: Report) -> Chart:
     values = [
         {"case": entry.index, "stage": words(stage), "reached": short(100 * result.limit_fraction)}
-        for stage in report.stages
-        for entry, result, _ in report.results(stage)
+        for entry, results in tables.pipeline_results(report)
+        for stage, result in results.items()
         if result.limit_fraction
     ]
     for value in values:
@@ -261,7 +207,7 @@ def _limit_chart(report: Report) -> Chart:
     scale = {"type": "log", "range": ["#eaf3fb", "#79b0e0"]}  # black text stands out on both
     x = {"field": "stage", "type": "nominal", "title": None, **stages}
     fill = {"field": "reached", "type": "quantitative", "scale": scale, "legend": None}
-    position = {"x": x, "y": {**_case_axis(), "sort": None}}
+    position = {"x": x, "y": {**case_axis(), "sort": None}}
     layer = [
         {"mark": {"type": "rect", "stroke": "#808080"}, "encoding": {**position, "color": fill}},
         {"mark": {"type": "text", "color": "#111111"}, "encoding": {**position, "text": {"field": "text"}}},
@@ -295,14 +241,14 @@ def _scaling_chart(report: Report, stage: Stage, axis: str) -> Chart:
     y = {"field": "images", "type": "quantitative", "title": "images/s", "scale": {"zero": True}}
     dash = {"field": "cache", "type": "nominal", "title": "cache", "sort": ["on", "off"]}
     common = {"x": x, "detail": {"field": "line"}}
-    framework = _framework(report)
+    framework = looks_of(report)
     layer = [
         {"mark": "line", "encoding": {**common, "y": y, "color": framework["color"], "strokeDash": dash}},
         {"mark": {"type": "rule", "color": "#808080"}, "encoding": {**common, "y": {**y, "field": "low"},
                                                                   "y2": {"field": "high"}}},
         {
             "mark": {"type": "point", "filled": True, "opacity": 1, "size": 60},
-            "encoding": {**common, "y": y, **framework, "tooltip": _tooltip(y, "images/s")},
+            "encoding": {**common, "y": y, **framework, "tooltip": tooltip(y, "images/s")},
         },
     ]  # fmt: skip
     caption = "Bars are 95% intervals. Settings were measured one after the other, rivals in turns."
@@ -325,7 +271,7 @@ def _epoch_chart(report: Report, figure: str) -> Chart:
     if figure == "accuracy":
         y["axis"] = {"format": ".1%"}
     common = {"x": x, "y": y}
-    points = {**common, **_framework(report), "tooltip": _tooltip(y, "")}
+    points = {**common, **looks_of(report), "tooltip": tooltip(y, "")}
     layer = [
         {
             "mark": {"type": "line", "opacity": 0.6},
@@ -341,34 +287,6 @@ def _epoch_chart(report: Report, figure: str) -> Chart:
 
 def _plural(figure: str) -> str:
     return {"loss": "losses", "accuracy": "accuracies"}[figure]
-
-
-def _framework(report: Report) -> dict[str, Spec]:
-    """Return what tells frameworks apart: colour and shape, the same in all charts."""
-    domain = {"field": "kind", "type": "nominal", "title": None}
-    present = {entry.case.framework for entry in report.entries}
-    shown = [number for number, framework in enumerate(FRAMEWORKS) if framework in present]
-    names = [FRAMEWORKS[number] for number in shown]
-    return {
-        "color": {**domain, "scale": {"domain": names, "range": [COLOURS[number] for number in shown]}},
-        "shape": {**domain, "scale": {"domain": names, "range": [SHAPES[number] for number in shown]}},
-    }
-
-
-def _case_axis() -> Spec:
-    return {"field": "label", "type": "nominal", "title": None, "axis": _two_lines()}
-
-
-def _two_lines() -> Spec:
-    middle = (
-        r"indexof(datum.value, '\n') < 0 ? 0 : -7"  # of the first line, so that both stand beside the row
-    )
-    return {"labelExpr": r"split(datum.label, '\n')", "labelOffset": {"expr": middle}, "ticks": False}
-
-
-def _tooltip(field: Mapping[str, Any], unit: str, title: str = "") -> list[Spec]:
-    text = f"{title or field['field']} ({unit})" if unit else title or field["field"]
-    return [{"field": "label", "title": "case"}, {"field": field["field"], "title": text}]
 
 
 def _time_scale(seconds: Sequence[float]) -> Spec:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from stagebench.case import Case, Stage, Workload, plain
 from stagebench.dataset import Manifest
@@ -48,9 +51,31 @@ def extra_info(
         "layers": outcome.get("layers"),
         "data_wait_fraction": _data_wait_fraction(measurement),
         "file_bytes": outcome.get("file_bytes"),
+        **_deployed(measurement, outcome),
+        "profile": first.profile,
+        "trace": first.trace,
         "workload": plain(workload),
         "dataset_fingerprint": manifest.fingerprint,
         "skipped_images": len(manifest.left_out),
+    }
+
+
+def _deployed(measurement: Measurement, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a deployed model; nothing but None of other stages."""
+    names = ("test_accuracy", "float32_accuracy", "agreement", "logit_difference", "integer_layers")
+    outcomes = [sample.outcome for sample in measurement.rounds]
+    calls = [seconds for outcome in outcomes for seconds in outcome.get("call_seconds", ())]
+    steps = [outcome["step_seconds"] for outcome in outcomes if "step_seconds" in outcome]
+    return {
+        **{name: outcome.get(name) for name in names},
+        "step_seconds": {name: median(step[name] for step in steps) for name in steps[0]} if steps else None,
+        "float32_training_seconds": outcome.get("float32_training_seconds"),
+        "call_seconds": calls or None,
+        "latency": dict(
+            zip(("median", "p95", "p99"), np.percentile(calls, (50, 95, 99)).tolist(), strict=True)
+        )
+        if calls
+        else None,
     }
 
 

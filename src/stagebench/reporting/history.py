@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from stagebench.analysis.result import Result
 from stagebench.analysis.steps import Step, find_steps
-from stagebench.case import STAGES, Case, Stage
+from stagebench.case import ALL_STAGES, Case, Stage
 from stagebench.reporting import tables
 from stagebench.reporting.run import Run, RunError, read_run
 from stagebench.reporting.tables import Table
@@ -189,7 +189,7 @@ def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
         for (stage, subject), all_points in found.items()
         for subject, points in _told_apart(subject, all_points, axis)
     ]
-    return sorted(series, key=lambda one: STAGES.index(one.stage))
+    return sorted(series, key=lambda one: ALL_STAGES.index(one.stage))
 
 
 def _told_apart(subject: Subject, points: list[Point], axis: Axis) -> Iterator[tuple[Subject, list[Point]]]:

@@ -11,7 +11,7 @@ from typing import Any
 from stagebench.analysis.ratio import digits
 from stagebench.analysis.steps import Step
 from stagebench.case import Case, Stage
-from stagebench.reporting.charts import COLOURS, FRAMEWORKS, SHAPES, Chart, Spec, Values
+from stagebench.reporting.chart import COLOURS, FRAMEWORKS, SHAPES, Chart, Spec, Values
 from stagebench.reporting.figures import duration, interval, name, short, unit_of
 from stagebench.reporting.history import LONGEST, SHORTEST, History, Point, Series, Subject, version_order
 from stagebench.reporting.report import AXES

@@ -7,9 +7,13 @@ from dataclasses import replace
 
 from stagebench.reporting import published, sentences, tables
 from stagebench.reporting.article import article_tables
+from stagebench.reporting.deployment import deployed, deployment_table, latency_table, steps_table
+from stagebench.reporting.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.reporting.figures import about
+from stagebench.reporting.profiles import NOTE, profile_tables
 from stagebench.reporting.report import Report
 from stagebench.reporting.tables import Table
+from stagebench.reporting.write_up import write_up_table
 
 SPECIAL = str.maketrans(
     {
@@ -62,6 +66,28 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _titled(table)
     for stage in report.stages:
         yield from _titled(tables.stage_table(report, stage))
+    yield from _deployment(report)
+
+
+def _deployment(report: Report) -> Iterator[str]:
+    """Yield what became of trained models, and where the time of stages goes."""
+    models = deployed(report)
+    if models:
+        yield from ("", "## From trained to deployed")
+    for number, run in enumerate(report.runs):
+        told = list(deployment_sentences(run.groups, report.by_recipe))
+        if len(report.runs) > 1 and told:
+            yield from ("", f"### {escaped(report.run_name(number))}")
+        yield from ("", *(f"- {escaped(sentence)}" for sentence in told)) if told else ()
+        if (sanity := sanity_table(run.groups, report.by_recipe)).rows:
+            yield from _titled(sanity)
+    of_models = (deployment_table(models), latency_table(models), steps_table(models))
+    for table in (*of_models, write_up_table(report)):
+        if table.rows:
+            yield from _titled(table)
+    if profiles := profile_tables(report):
+        yield from ("", "## Where the time goes", "", escaped(NOTE))
+        yield from (line for table in profiles for line in _titled(table))
 
 
 def _titled(table: Table, sentences: Sequence[str] = ()) -> Iterator[str]:

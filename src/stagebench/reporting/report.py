@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from stagebench.case import Case, Stage
 from stagebench.reporting.figures import name
 from stagebench.reporting.run import NotMeasured, Run, in_order
 
+NONE = "none"
 AXES: dict[str, Callable[[Case], Any]] = {
     "framework": lambda case: case.environment,
     "recipe": lambda case: case.recipe,
@@ -22,8 +23,20 @@ AXES: dict[str, Callable[[Case], Any]] = {
     "workers": lambda case: case.workers,
     "cache": lambda case: case.cache,
     "augment": lambda case: case.augment,
+    "precision": lambda case: case.precision,
+    "execution": lambda case: case.execution,
+    "deploy": lambda case: case.deploy or NONE,
+    "quantize": lambda case: case.quantize,
 }
 """The axes that a report can be filtered by, as they are called in it."""
+LATER = {"precision": "float32", "execution": "default", "deploy": NONE, "quantize": NONE}
+"""The defaults of axes of which nothing is said where no case leaves them."""
+
+
+def fixed(axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return the value of each axis that has one alone, given the values of all; no later one's default."""
+    alone = {axis: values[0] for axis, values in axes.items() if len(values) == 1}
+    return {axis: value for axis, value in alone.items() if LATER.get(axis) != value}
 
 
 @dataclass(frozen=True)
@@ -106,5 +119,6 @@ class Report:
         parts = [f"run {run + 1}"] if len(self.runs) > 1 else []
         parts += [str(AXES[axis](case)) for axis in ("device",) if axis in several]
         parts += [f"batch {case.batch_size}"] if "batch size" in several else []
-        parts += [f"{axis} {AXES[axis](case)}" for axis in ("cache", "augment") if axis in several]
+        data = () if case.deploy else ("cache", "augment")  # no data is loaded where a model is deployed
+        parts += [f"{axis} {AXES[axis](case)}" for axis in data if axis in several]
         return ", ".join(parts)

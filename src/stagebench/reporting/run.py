@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from stagebench.analysis.group import Group, groups_of
 from stagebench.analysis.result import Result
-from stagebench.case import RECIPES, STAGES, Case, Stage
+from stagebench.case import ALL_STAGES, EXECUTIONS, PRECISIONS, QUANTIZE, RECIPES, Case, Stage
 from stagebench.dataset.names import shown
 from stagebench.reporting.schema import complaint
 
@@ -21,6 +21,8 @@ SECTION = "stagebench"
 """Key of the saved JSON under which the session's own record stands, beside pytest-benchmark's."""
 SCHEMA = 1
 """Of that record."""
+KNOWN = {"recipe": RECIPES, "precision": PRECISIONS, "execution": EXECUTIONS, "quantize": QUANTIZE}
+"""The values that axes can have, where saved runs of this suite have no others."""
 
 
 class RunError(Exception):
@@ -154,16 +156,21 @@ def _result(label: str, benchmark: Mapping[str, Any]) -> Result:
 
 
 def case_of(info: Mapping[str, Any]) -> Case:
-    """Return the case whose fields stand among others in a dict.
+    """Return the case whose fields stand among others in a dict; those that came later may be missing.
 
     Raises:
         KeyError, TypeError, ValueError: one is missing, or of another type.
 
     """
-    values = {field.name: info[field.name] for field in fields(Case)}
+    values = {
+        field.name: info[field.name] if field.default is MISSING else info.get(field.name, field.default)
+        for field in fields(Case)
+    }
     numbers = ("batch_size", "workers")
     texts = [value for name, value in values.items() if name not in numbers]
-    if not all(isinstance(text, str) for text in texts) or values["recipe"] not in RECIPES:
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("not a case")
+    if any(values[axis] not in known for axis, known in KNOWN.items()):
         raise ValueError("not a case")
     if values["workers"] != "auto":
         values["workers"] = int(values["workers"])
@@ -202,5 +209,5 @@ def is_finite(value: Any) -> bool:
 
 
 def in_order(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the stages that occur, once each, in the order of the pipeline."""
-    return [stage for stage in STAGES if stage in stages]
+    """Return the stages that occur, once each, in the order in which a model passes them."""
+    return [stage for stage in ALL_STAGES if stage in stages]

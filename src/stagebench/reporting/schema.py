@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from jsonschema import Draft202012Validator
 
-from stagebench.case import DEVICES, RECIPES, SWITCH, Stage
+from stagebench.case import DEVICES, EXECUTIONS, PRECISIONS, QUANTIZE, RECIPES, SWITCH, Stage
 
 Schema = dict[str, Any]
 
@@ -36,6 +36,7 @@ TEXTS = _object(others=_or_null(TEXT))
 COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
 NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 AMOUNT: Schema = {**NUMBER, "minimum": 0}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 LOSS: Schema = {"type": "number", "minimum": -1e300, "maximum": 1e300}
 SECONDS: Schema = {"type": "number", "minimum": 1e-9, "maximum": 1e9}
 FIGURE: Schema = {**NUMBER, "type": ["number", "string", "boolean", "null"], "maxLength": 1000}
@@ -51,6 +52,14 @@ CASE: Schema = {
     "augment": {"enum": list(SWITCH)},
     "recipe": {"enum": list(RECIPES)},
 }
+LATER: Schema = {
+    "precision": {"enum": list(PRECISIONS)},
+    "execution": {"enum": list(EXECUTIONS)},
+    "deploy": {**TEXT, "maxLength": 100},
+    "quantize": {"enum": list(QUANTIZE)},
+}
+"""Fields of a case that runs from before they came do not have."""
+OPERATION: Schema = {"name": TEXT, "seconds": AMOUNT, "calls": COUNT}
 EXTRA_INFO = _object(
     {
         **CASE,
@@ -76,6 +85,18 @@ EXTRA_INFO = _object(
     layers=_or_null(_list(_object({"kind": TEXT, "output_shape": _list(COUNT), "parameters": COUNT}))),
     workload=_or_null(_object(others=FIGURE, epochs={**COUNT, "minimum": 1})),
     dataset_fingerprint=_or_null(TEXT),
+    **LATER,
+    test_accuracy=_or_null(SHARE),
+    float32_accuracy=_or_null(SHARE),
+    agreement=_or_null(SHARE),
+    logit_difference=_or_null({**LOSS, "minimum": 0}),
+    integer_layers=_or_null(COUNT),
+    step_seconds=_or_null(_object(others=_or_null(AMOUNT))),
+    call_seconds=_or_null(_list(SECONDS)),
+    latency=_or_null(_object(median=SECONDS, p95=SECONDS, p99=SECONDS)),
+    float32_training_seconds=_or_null(SECONDS),
+    profile=_or_null(_list(_object(OPERATION))),
+    trace=_or_null(TEXT),
 )
 MACHINE = _object(
     {"cpu": _object({"brand_raw": TEXT}, cores=_or_null(COUNT), usable_threads=_or_null(COUNT))},
@@ -92,7 +113,7 @@ RECORD = _object(
     schema={"type": "integer"},
     command=_list(TEXT),
     preset=TEXT,
-    not_measured=_list(_object({**CASE, "outcome": TEXT, "reason": TEXT})),
+    not_measured=_list(_object({**CASE, "outcome": TEXT, "reason": TEXT}, **LATER)),
     pictures=_list(_object(dict.fromkeys(PICTURE, TEXT))),
     differences=_list(TEXTS),
 )

@@ -12,7 +12,7 @@ from stagebench.analysis.ratio import Ratio, digits
 from stagebench.analysis.result import Result
 from stagebench.analysis.verdict import SMALLEST_DIFFERENCE
 from stagebench.case import Case, Stage
-from stagebench.reporting.figures import duration, name
+from stagebench.reporting.figures import name, time_of
 from stagebench.reporting.run import Run, in_order
 
 BEST_OF: tuple[Stage, ...] = ("training", "evaluation", "data_loading")
@@ -62,7 +62,7 @@ def _side(case: Case) -> tuple[str, str]:
 
 def group_sentence(found: Outcome, by_recipe: bool) -> str:
     """Say who is faster in a group by how much, with the interval, or that nobody can tell."""
-    winner, median = name(found.winner, by_recipe), duration(found.group.fastest.median_seconds)
+    winner, median = name(found.winner, by_recipe), time_of(found.group.fastest)
     if found.word == "alone":
         return f"{winner} takes {median}; nothing else was measured in this setting."
     if found.word == "faster":
@@ -217,3 +217,7 @@ def _options(case: Case) -> Iterator[str]:
     if case.workers != "auto":
         yield f"--workers={case.workers}"
     yield f"--cache={case.cache} --augment={case.augment} --recipes={case.recipe}"
+    if case.precision != "float32":
+        yield f"--precision={case.precision}"
+    if case.execution != "default":
+        yield f"--execution={case.execution}"

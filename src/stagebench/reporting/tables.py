@@ -7,7 +7,7 @@ import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,12 +16,12 @@ import PIL.Image
 
 from stagebench.analysis.group import floor_of
 from stagebench.analysis.result import Result
-from stagebench.case import STAGES, Stage
+from stagebench.case import COMPUTING, STAGES, Stage
 from stagebench.reporting.figures import duration, interval, relative, share
 from stagebench.reporting.report import Entry, Report
 from stagebench.reporting.run import Run
 
-NUMERIC = frozenset("0123456789-")
+NUMERIC = frozenset("0123456789-+")
 A_LIST = 5
 """Spaces that no single figure has: `47.4 ms to 52.5 ms` has four."""
 
@@ -35,6 +35,8 @@ class Row:
     """Index of the case that it is about, by which it is filtered."""
     target: str = ""
     """Where in the page its last cell leads."""
+    others: tuple[int, ...] = ()
+    """Further cases that it is about: it is shown as long as one of them is."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,11 @@ def _rounds(result: Result) -> str:
 def pipeline_table(report: Report, moment: str) -> Table:
     """The `steady` or the `cold` execution of every stage of every case, and their sums."""
     rows = []
-    for entry, results in _by_entry(report):
-        seconds = {r.stage: r.median_seconds if moment == "steady" else r.cold_seconds for r in results}
+    for entry, results in pipeline_results(report):
+        seconds = {
+            stage: result.median_seconds if moment == "steady" else result.cold_seconds
+            for stage, result in results.items()
+        }
         cells = (duration(seconds[stage]) if stage in seconds else "" for stage in STAGES)
         whole = duration(sum(seconds.values())) if len(seconds) == len(STAGES) else ""
         rows.append(Row((entry.label, *cells, whole), entry.index))
@@ -114,8 +119,8 @@ def wait_table(report: Report) -> Table:
 def limit_table(report: Report) -> Table:
     """How much of what the machine could do at best each case reaches at each stage."""
     rows = []
-    for entry, results in _by_entry(report):
-        reached = {result.stage: result.limit_fraction for result in results}
+    for entry, results in pipeline_results(report):
+        reached = {stage: result.limit_fraction for stage, result in results.items()}
         if any(reached.values()):
             cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in STAGES)
             rows.append(Row((entry.label, *cells), entry.index))
@@ -294,9 +299,20 @@ def noise_table(report: Report) -> Table:
     return Table("noise floors", columns, [Row((", ".join(of), *key)) for key, of in rows.items()])
 
 
-def _by_entry(report: Report) -> list[tuple[Entry, list[Result]]]:
-    found: dict[int, list[Result]] = {}
-    for stage in report.stages:
+def pipeline_results(report: Report) -> list[tuple[Entry, dict[Stage, Result]]]:
+    """Return the results of each case at the stages of the pipeline, in their order.
+
+    Where precision and execution do not apply, a case has the result of the one with both defaults.
+    """
+    found: dict[Entry, dict[Stage, Result]] = {}
+    for stage in STAGES:
         for entry, result, _ in report.results(stage):
-            found.setdefault(entry.index, []).append(result)
-    return [(report.entries[index], results) for index, results in sorted(found.items())]
+            found.setdefault(entry, {})[stage] = result
+    of_case = {(entry.run, entry.case): results for entry, results in found.items()}
+    whole = []
+    for entry, own in found.items():
+        default = replace(entry.case, precision="float32", execution="default")
+        plain = of_case.get((entry.run, default), {})
+        both = {**{stage: result for stage, result in plain.items() if stage not in COMPUTING}, **own}
+        whole.append((entry, {stage: both[stage] for stage in STAGES if stage in both}))
+    return sorted(whole, key=lambda one: one[0].index)

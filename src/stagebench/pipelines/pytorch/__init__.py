@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,21 +11,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import (
+    Deployer,
     Epoch,
     Evaluation,
     Facts,
     Layer,
+    Operation,
     Split,
-    UnavailableError,
     WatchedEpoch,
 )
+from stagebench.pipelines.pytorch import execution, persistence, training
 from stagebench.pipelines.pytorch import model as network
-from stagebench.pipelines.pytorch import persistence, training
-from stagebench.specification import Weights, initial_weights
+from stagebench.specification import FINE_TUNING, Weights, initial_weights
 
 KINDS: dict[type[nn.Module], str] = {
     nn.Conv2d: "conv",
@@ -40,9 +42,11 @@ KINDS: dict[type[nn.Module], str] = {
 class Pipeline:
     """See `contract.Pipeline`."""
 
+    deploys_batch_norm = True
+    """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
+
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        if case.device == "cuda" and not torch.cuda.is_available():
-            raise UnavailableError(f"torch {torch.__version__} sees no CUDA device")
+        execution.check(case)
         self.case, self.workload, self.manifest = case, workload, manifest
         self.device = torch.device(case.device)
         # The article makes cuDNN deterministic in PyTorch only.
@@ -52,6 +56,7 @@ class Pipeline:
         self.initial_weights = initial_weights(workload.classes, workload.seed)
         self.model: nn.Module
         self.optimizer: torch.optim.Adam
+        self.scaler = execution.gradient_scaler(case)
         self._loaders: dict[Split, Any] = {}
 
     def load_data(self) -> list[Tensor]:
@@ -83,7 +88,16 @@ class Pipeline:
             persistence.load_checkpoint(path, self.model, self.optimizer, self.device)
 
     def evaluate(self) -> Evaluation:
-        return training.evaluate(self.case.recipe, self.model, self._epoch("test"), self.device)
+        model = execution.as_case_runs(self.model, self.case)
+        return training.evaluate(self.case.recipe, model, self._epoch("test"), self.device)
+
+    def fine_tune(self) -> None:
+        self.train_other(self.model)
+
+    def deployer(self) -> Deployer:
+        from stagebench.pipelines.pytorch import deployment  # it may import what only deployment needs
+
+        return deployment.Deployer(self)
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -99,6 +113,11 @@ class Pipeline:
         epoch = self._train_epoch(batches)
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, batches.wait_seconds)
+
+    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
+        from stagebench.pipelines.pytorch import profiling
+
+        return profiling.profile(path, work, self.device)
 
     def peak_gpu_bytes(self) -> int | None:
         return torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
@@ -135,21 +154,40 @@ class Pipeline:
     def set_weights(self, weights: Weights) -> None:
         network.set_weights(self.model, weights)
         training.reset_optimizer(self.optimizer)
+        self.scaler = execution.gradient_scaler(self.case)
 
     @torch.no_grad()
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         self.model.eval()
-        logits: Tensor = self.model(torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device))
+        model = execution.in_precision(self.model, self.case)
+        logits: Tensor = model(torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device))
         return logits.cpu().numpy()
+
+    # What a deployer needs beside the contract.
+
+    def new_network(self, batch_norm: bool = True) -> nn.Module:
+        """Return the case's network on the device. It has no initial weights, and nothing to train it."""
+        model = network.build_uninitialized(self.case.recipe, self.workload.classes, batch_norm)
+        return model.to(self.device, memory_format=network.MEMORY_FORMAT[self.case.recipe])
+
+    def train_other(self, model: nn.Module) -> None:
+        """Fine-tune another model, which is trained otherwise as this pipeline's is, for one epoch."""
+        self._train_epoch_of(model, self._build_optimizer(model, FINE_TUNING), self._epoch("train"))
 
     def _make_model(self) -> None:
         self.model = network.build(self.case.recipe, self.workload.classes).to(self.device)
-        self.optimizer = training.build_optimizer(
-            self.case.recipe, self.model.parameters(), self.workload.learning_rate
-        )
+        self.optimizer = self._build_optimizer(self.model)
+
+    def _build_optimizer(self, model: nn.Module, share: float = 1.0) -> torch.optim.Adam:
+        learning_rate = share * self.workload.learning_rate
+        return training.build_optimizer(self.case.recipe, model.parameters(), learning_rate)
 
     def _train_epoch(self, batches: training.Batches) -> Epoch:
-        return training.train_epoch(self.case.recipe, self.model, self.optimizer, batches, self.device)
+        model = execution.as_case_runs(self.model, self.case)
+        return self._train_epoch_of(model, self.optimizer, batches)
+
+    def _train_epoch_of(self, model: nn.Module, optimizer: Optimizer, batches: training.Batches) -> Epoch:
+        return training.train_epoch(self.case.recipe, model, optimizer, batches, self.device, self.scaler)
 
     def _epoch(self, split: Split) -> training.Batches:
         """Return the split's loader, set to its next epoch; made at first use, as part of `cold`."""

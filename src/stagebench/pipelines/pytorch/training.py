@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Adam, Optimizer
 
 from stagebench.pipelines.contract import Epoch, Evaluation
@@ -43,14 +44,19 @@ def reset_optimizer(optimizer: Adam) -> None:
 
 
 def train_epoch(
-    recipe: str, model: nn.Module, optimizer: Optimizer, batches: Batches, device: torch.device
+    recipe: str,
+    model: nn.Module,
+    optimizer: Optimizer,
+    batches: Batches,
+    device: torch.device,
+    scaler: GradScaler | None = None,
 ) -> Epoch:
     """One pass over the batches; the figures are those of the training steps, before each update."""
     loss_sum, correct, images_seen, steps = 0.0, 0.0, 0, 0
     model.train()
     for images, labels in batches:
         images, labels = images.to(device), labels.to(device)
-        loss, logits = train_step(model, optimizer, images, labels)
+        loss, logits = train_step(model, optimizer, images, labels, scaler)
         loss_sum += loss.item() * batch_weight(recipe, labels)
         correct += (logits.argmax(1) == labels).sum().item()
         images_seen += len(labels)
@@ -59,14 +65,22 @@ def train_epoch(
 
 
 def train_step(
-    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor
+    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, scaler: GradScaler | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Forward, backward, update. Returns the mean loss over the batch, and the logits before the update."""
+    """Forward, backward, update. Returns the mean loss over the batch, and the logits before the update.
+
+    `scaler` is given in float16 alone.
+    """
     optimizer.zero_grad()
     logits = model(images)
     loss = criterion(logits, labels)
-    loss.backward()
-    optimizer.step()
+    if scaler is None:
+        loss.backward()
+        optimizer.step()
+    else:
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
     return loss, logits
 
 

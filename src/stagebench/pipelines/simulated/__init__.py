@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +26,13 @@ from stagebench.pipelines.contract import (
     Evaluation,
     Facts,
     Layer,
+    Operation,
     Split,
     UnavailableError,
     WatchedEpoch,
 )
 from stagebench.pipelines.simulated.costs import Cost
+from stagebench.pipelines.simulated.deployment import Deployer, logits
 from stagebench.pipelines.simulated.faults import FAULTS
 from stagebench.specification import Weights
 
@@ -85,6 +87,12 @@ class Pipeline:
         hits = self.predict(np.concatenate(images)).argmax(1) == np.concatenate(labels)
         return Evaluation(0.5, float(hits.mean()), len(hits))
 
+    def fine_tune(self) -> None:
+        self.train(1)
+
+    def deployer(self) -> Deployer:
+        return Deployer(self.matrix, self._act)
+
     def synchronize(self) -> None:
         pass
 
@@ -95,6 +103,11 @@ class Pipeline:
         start = time.perf_counter()
         (epoch,) = self.train(1)
         return WatchedEpoch(epoch, time.perf_counter() - start, 0.0)
+
+    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
+        work()
+        path.with_name(f"{path.name}.json").write_text('{"traceEvents": []}')
+        return [Operation("simulated::wait", 0.001, 1)]
 
     def peak_gpu_bytes(self) -> int | None:
         return None
@@ -121,8 +134,7 @@ class Pipeline:
         self.epochs_trained = 0
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = images.mean((1, 2)) @ self.matrix
-        return logits
+        return logits(images, self.matrix)
 
     def _label_batches(self, split: Split) -> list[NDArray[np.int64]]:
         labels = np.array(self.manifest.labels(split), np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import (
+    Deployer,
     Epoch,
     Evaluation,
     Facts,
     Layer,
+    Operation,
     Split,
     UnavailableError,
     WatchedEpoch,
 )
 from stagebench.pipelines.tensorflow import data, persistence, training
 from stagebench.pipelines.tensorflow import model as network
-from stagebench.specification import Weights, initial_weights
+from stagebench.specification import FINE_TUNING, Weights, initial_weights
 
 KINDS = {
     keras.layers.Conv2D: "conv",
@@ -41,6 +43,9 @@ KINDS = {
 class Pipeline:
     """See `contract.Pipeline`."""
 
+    deploys_batch_norm = True
+    """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
+
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         gpus = tf.config.list_physical_devices("GPU")
         if case.device == "cuda":
@@ -51,6 +56,8 @@ class Pipeline:
                 )
             for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, its rivals' too
                 tf.config.experimental.set_memory_growth(gpu, True)
+        elif case.precision == "float16":
+            raise UnavailableError("float16 is for GPUs: TensorFlow's CPU kernels take bfloat16 instead")
         keras.config.set_floatx("float32")
         keras.config.set_dtype_policy("float32")
         # Not in `build_model`: it empties TensorFlow's kernel cache, which costs a build 14%.
@@ -71,10 +78,10 @@ class Pipeline:
         return label_batches
 
     def build_model(self) -> None:
-        self.model = network.build(self.case.recipe, self.workload.classes, self.workload.input_size)
+        self.model = self.new_network()
         if self.case.recipe != "published":
             network.set_weights(self.model, self.initial_weights)
-        training.compile_model(self.case.recipe, self.model, self.workload.learning_rate)
+        self._compile(self.model)
 
     def train(self, epochs: int) -> list[Epoch]:
         return training.train(self.model, self._loader("train"), epochs)
@@ -84,9 +91,19 @@ class Pipeline:
 
     def load_model(self, path: Path) -> None:
         self.model = persistence.load(path)
+        network.set_precision(self.model, self.case.precision)
+        self._set_execution(self.model)
 
     def evaluate(self) -> Evaluation:
         return training.evaluate(self.model, self._loader("test"))
+
+    def fine_tune(self) -> None:
+        self.train_other(self.model)
+
+    def deployer(self) -> Deployer:
+        from stagebench.pipelines.tensorflow import deployment  # it may import what only deployment needs
+
+        return deployment.Deployer(self)
 
     def synchronize(self) -> None:
         if self.case.device == "cuda":
@@ -108,6 +125,11 @@ class Pipeline:
         (epoch,) = training.train(self.model, watched.batches, epochs=1)
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, watched.wait_seconds)
+
+    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
+        from stagebench.pipelines.tensorflow import profiling
+
+        return profiling.profile(path, work)
 
     def peak_gpu_bytes(self) -> int | None:
         if self.case.device != "cuda":
@@ -142,8 +164,32 @@ class Pipeline:
         training.reset_optimizer(self.model.optimizer)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.case.execution == "compiled":
+            compiled: NDArray[np.float32] = self.model.predict_on_batch(images)
+            return compiled
         logits: NDArray[np.float32] = self.model(images, training=False).numpy()
         return logits
+
+    # What a deployer needs beside the contract.
+
+    def new_network(self, batch_norm: bool = True) -> keras.Sequential:
+        """Return the case's network, with Keras' initial weights and nothing to train it."""
+        recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
+        return network.build(recipe, classes, size, batch_norm, self.case.precision)
+
+    def train_other(self, model: keras.Model) -> None:
+        """Fine-tune another model, which is trained otherwise as this pipeline's is, for one epoch."""
+        self._compile(model)
+        model.optimizer.learning_rate = FINE_TUNING * self.workload.learning_rate
+        training.train(model, self._loader("train"), epochs=1)
+
+    def _compile(self, model: keras.Model, split: Split = "train") -> None:
+        """Give a model what it needs to be run over a split."""
+        training.compile_model(self.case.recipe, model, self.workload.learning_rate, self.case.precision)
+        self._set_execution(model, split)
+
+    def _set_execution(self, model: keras.Model, split: Split = "train") -> None:
+        training.set_execution(model, self.case.execution)
 
     def _loader(self, split: Split) -> tf.data.Dataset:
         """Return the split's loader. It is made at first use: that is part of `cold`."""

@@ -18,20 +18,39 @@ ADAM: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def compile_model(recipe: str, model: keras.Model, learning_rate: float) -> None:
+EXECUTION: Mapping[str, Mapping[str, bool]] = {
+    "default": {},
+    "eager": {"run_eagerly": True, "jit_compile": False},
+    "compiled": {"run_eagerly": False, "jit_compile": True},
+}
+"""What Keras is told. By default it makes graphs, and compiles them by XLA where it sees a GPU."""
+
+
+def compile_model(recipe: str, model: keras.Model, learning_rate: float, precision: str = "float32") -> None:
     """Give the model its optimiser, with its state in place, its loss and its metric."""
+    optimizer = keras.optimizers.Adam(learning_rate, **ADAM[recipe])
+    if precision == "float16":  # its small gradients would be 0
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate, **ADAM[recipe]),
+        optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
     model.optimizer.build(model.trainable_variables)
 
 
+def set_execution(model: keras.Model, execution: str) -> None:
+    """Let Keras execute a compiled model so; files do not keep it."""
+    for name, value in EXECUTION[execution].items():
+        setattr(model, name, value)
+
+
 def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
     """Put the optimiser into the state that it has before its first step."""
     for variable in optimizer.variables:
-        if variable.name != "learning_rate":
+        if variable.name == "dynamic_scale":
+            variable.assign(optimizer.initial_scale)
+        elif variable.name != "learning_rate":
             variable.assign(tf.zeros_like(variable))
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from stagebench.reporting import published, sentences, tables
-from stagebench.reporting.charts import charts, described
+from stagebench.case import STAGES
+from stagebench.reporting import published, sentences, tables, write_up
+from stagebench.reporting.chart import described
+from stagebench.reporting.charts import charts
+from stagebench.reporting.deployment import deployed, deployment_table, latency_table, steps_table
+from stagebench.reporting.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.reporting.figures import about
 from stagebench.reporting.html.parts import render
 from stagebench.reporting.ledger import cost_legend, cost_tables
-from stagebench.reporting.report import Report
+from stagebench.reporting.profiles import NOTE, profile_tables
+from stagebench.reporting.report import Report, fixed
 
 LISTED_GROUPS = 4
 """Settings of a stage up to which the page shows each; of more it counts them, and lists them folded."""
@@ -29,12 +35,16 @@ def page(report: Report) -> str:
         costs=[(cost_legend(run), found) for run in report.runs if (found := cost_tables(run))],
         verdicts=[_verdict(report, number) for number in range(len(report.runs))],
         about=about,
+        of_pipeline=not report.stages or any(stage in STAGES for stage in report.stages),
+        deployment=_deployment(report, list(drawn)),
+        profiles=profile_tables(report),
+        profile_note=NOTE,
         stages=report.stages,
         listed=LISTED_GROUPS,
         scaled={axis: any(name.endswith(f"_{axis}") for name in drawn) for axis in ("batch_size", "workers")},
         counts=Counter(missing.outcome for _, missing in report.not_measured()),
         axes={axis: values for axis, values in report.varying.items() if len(values) > 1},
-        fixed={axis: values[0] for axis, values in report.varying.items() if len(values) == 1},
+        fixed=fixed(report.varying),
     )
 
 
@@ -60,4 +70,23 @@ def _verdict(report: Report, number: int) -> dict[str, Any]:
         "best": best,
         "reasons": sentences.reasons(run),
         "name": report.run_name(number),
+    }
+
+
+def _deployment(report: Report, drawn: Sequence[str]) -> dict[str, Any]:
+    """Return what the page says of trained models that are deployed."""
+    models, runs = deployed(report), []
+    for number, run in enumerate(report.runs):
+        told = list(deployment_sentences(run.groups, report.by_recipe))
+        sanity = sanity_table(run.groups, report.by_recipe)
+        if told or sanity.rows:
+            runs.append({"name": report.run_name(number), "sentences": told, "sanity": sanity})
+    return {
+        "runs": runs,
+        "models": deployment_table(models),
+        "latency": latency_table(models),
+        "steps": steps_table(models),
+        "scatters": [name for name in drawn if name.startswith("accuracy_")],
+        "write_up": write_up.write_up_table(report),
+        "write_up_charts": write_up.chart_names(),
     }

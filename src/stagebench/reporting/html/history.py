@@ -13,6 +13,7 @@ from stagebench.reporting.figures import duration
 from stagebench.reporting.history import Found, History
 from stagebench.reporting.history_charts import Panels, probability
 from stagebench.reporting.html.parts import file, render
+from stagebench.reporting.report import fixed
 from stagebench.reporting.run import in_order
 from stagebench.reporting.tables import words
 
@@ -31,7 +32,7 @@ def history_page(history: History) -> str:
         moments=list(_moments(panels)),
         tested=sum(one.steps is not None for one in history.series),
         axes={axis: values for axis, values in axes.items() if len(values) > 1},
-        fixed={axis: values[0] for axis, values in axes.items() if len(values) == 1},
+        fixed=fixed(axes),
         false_alarms=FALSE_ALARMS,
         minimum_side=MINIMUM_SIDE,
         minimum_values=MINIMUM_VALUES,

@@ -12,7 +12,7 @@ import jinja2
 import markupsafe
 import vl_convert
 
-from stagebench.reporting.charts import Chart, config
+from stagebench.reporting.chart import Chart, config
 from stagebench.reporting.tables import words
 
 EXPORTS = "window.vegaEmbed = vegaEmbed;"

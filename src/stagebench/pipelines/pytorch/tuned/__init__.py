@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from torch import nn
+from torch.optim import Optimizer
+
 from stagebench.pipelines import pytorch
 from stagebench.pipelines.contract import Epoch, Evaluation, Split
 from stagebench.pipelines.memory import retain_freed_memory
 from stagebench.pipelines.pytorch import model as network
-from stagebench.pipelines.pytorch.training import Batches, build_optimizer
+from stagebench.pipelines.pytorch.execution import as_case_runs
+from stagebench.pipelines.pytorch.training import Batches
 from stagebench.pipelines.pytorch.tuned import data, training
 from stagebench.specification import fold_batch_norm
 
@@ -17,22 +21,20 @@ from stagebench.specification import fold_batch_norm
 class Pipeline(pytorch.Pipeline):
     """See `contract.Pipeline`; what is not here is as in the recipe `matched`."""
 
+    deploys_batch_norm = False
+
     def evaluate(self) -> Evaluation:
         """Evaluate with BatchNorm folded into the convolutions, which spares a pass over every image."""
-        folded = network.build_uninitialized(self.case.recipe, self.workload.classes, batch_norm=False)
-        folded = folded.to(self.device, memory_format=network.MEMORY_FORMAT[self.case.recipe])
+        folded = self.new_network(batch_norm=False)
         network.set_weights(folded, fold_batch_norm(self.weights()))
-        return training.evaluate(folded, self._epoch("test"), self.device)
-
-    def _train_epoch(self, batches: Batches) -> Epoch:
-        return training.train_epoch(self.model, self.optimizer, batches, self.device)
+        return training.evaluate(as_case_runs(folded, self.case), self._epoch("test"), self.device)
 
     def _make_model(self) -> None:
-        model = network.build_uninitialized(self.case.recipe, self.workload.classes)
-        self.model = model.to(self.device, memory_format=network.MEMORY_FORMAT[self.case.recipe])
-        self.optimizer = build_optimizer(
-            self.case.recipe, self.model.parameters(), self.workload.learning_rate
-        )
+        self.model = self.new_network()
+        self.optimizer = self._build_optimizer(self.model)
+
+    def _train_epoch_of(self, model: nn.Module, optimizer: Optimizer, batches: Batches) -> Epoch:
+        return training.train_epoch(model, optimizer, batches, self.device, self.scaler)
 
     def _epoch(self, split: Split) -> Batches:
         if split not in self._loaders:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from stagebench.pipelines.contract import Epoch, Evaluation
@@ -43,12 +44,18 @@ class Totals:
         return self.loss.item() / self.images, self.correct.item() / self.images, self.images
 
 
-def train_epoch(model: nn.Module, optimizer: Optimizer, batches: Batches, device: torch.device) -> Epoch:
+def train_epoch(
+    model: nn.Module,
+    optimizer: Optimizer,
+    batches: Batches,
+    device: torch.device,
+    scaler: GradScaler | None = None,
+) -> Epoch:
     """One pass over the batches; the figures are those of the training steps, before each update."""
     totals = Totals(device)
     model.train()
     for images, labels in batches:
-        loss, logits = train_step(model, optimizer, images, labels)
+        loss, logits = train_step(model, optimizer, images, labels, scaler)
         totals.add(loss, logits, labels)
     return Epoch(*totals.means())
 

@@ -17,8 +17,6 @@ What was tried, in milliseconds a step (batch 32, two cores of an AMD EPYC); dat
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import tensorflow as tf
 
@@ -36,31 +34,24 @@ from stagebench.specification import fold_batch_norm
 class Pipeline(tensorflow.Pipeline):
     """See `contract.Pipeline`; what is not here is as in the recipe `matched`."""
 
+    deploys_batch_norm = False
+
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         retain_freed_memory()
         super().__init__(case, workload, manifest)
         self._folded: keras.Model | None = None
 
-    def build_model(self) -> None:
-        super().build_model()
-        self._run_epochs_at_once(self.model, "train")
-
-    def load_model(self, path: Path) -> None:
-        super().load_model(path)
-        self._run_epochs_at_once(self.model, "train")
-
     def evaluate(self) -> Evaluation:
         """Evaluate with BatchNorm folded into the convolutions, which spares a pass over every image."""
         if self._folded is None:
-            recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
-            self._folded = network.build(recipe, classes, size, batch_norm=False)
-            training.compile_model(recipe, self._folded, self.workload.learning_rate)
-            self._run_epochs_at_once(self._folded, "test")
+            self._folded = self.new_network(batch_norm=False)
+            self._compile(self._folded, "test")
         network.set_weights(self._folded, fold_batch_norm(self.weights()))
         return training.evaluate(self._folded, self._loader("test"))
 
-    def _run_epochs_at_once(self, model: keras.Model, split: Split) -> None:
+    def _set_execution(self, model: keras.Model, split: Split = "train") -> None:
         """Let Keras run all steps of an epoch in one execution of its graph."""
+        super()._set_execution(model, split)
         model.steps_per_execution = -(-len(self.manifest.labels(split)) // self.case.batch_size)
 
     def _loader(self, split: Split) -> tf.data.Dataset:

@@ -1,0 +1,127 @@
+"""A deployed model answers as the framework's own does; one that does not is caught."""
+
+from __future__ import annotations
+
+import pytest
+
+from pair import open_pipeline
+from stagebench.case import EXECUTIONS, QUANTIZE, Case, Workload
+from stagebench.dataset import DatasetRequest, prepare
+from stagebench.environments import Environment
+from stagebench.matrix import Matrix
+from stagebench.measurement.process import WorkerProcess
+from stagebench.measurement.quality import faults
+from stagebench.pipelines import FRAMEWORKS
+from stagebench.specification import save_weights
+
+EPOCHS = 6
+"""After which the network is right on nearly all images of 20 classes, and its answers are no ties."""
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    request = DatasetRequest("synthetic", train_images=2000, test_images=400, classes=20)
+    return prepare(request, tmp_path_factory.mktemp("deployed"), lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def weights(process_of, dataset, tmp_path_factory):
+    """The file of a model that some framework has trained; all of them start from it."""
+    framework = next(name for name, f in FRAMEWORKS.items() if f.imports and not f.missing())
+    pipeline = open_pipeline(process_of(framework), framework, dataset, {}, cache="on", recipe="tuned")
+    pipeline.build_model()
+    pipeline.train(EPOCHS)
+    path = tmp_path_factory.mktemp("weights") / "weights.npz"
+    save_weights(path, pipeline.weights())
+    return path
+
+
+@pytest.fixture
+def wrong(process_of, dataset, weights, tmp_path):
+    """Return a function that executes a stage for a case, and says what is wrong with the deployed model."""
+
+    def execute(stage: str, case: Case, plants: dict[str, str] | None = None) -> str:
+        worker: WorkerProcess = process_of(case.framework)
+        worker.send_open(case, Workload(classes=len(dataset.classes)), dataset)
+        worker.receive()
+        try:
+            for target, replacement in (plants or {}).items():
+                worker.request("patch", target=target, replacement=replacement)
+            worker.request("set_up", stage=stage, folder=tmp_path, weights=str(weights))
+            outcome = worker.request("execute")["outcome"]
+        finally:
+            worker.request("unpatch")
+        print({name: value for name, value in outcome.items() if name != "call_seconds"})  # noqa: T201
+        return "; ".join(faults(case, outcome))
+
+    return execute
+
+
+def cells(stage, **axes):
+    """Return every case of a stage, at batch 32, with the reason where it cannot run here."""
+    found = []
+    for name in (name for name, framework in FRAMEWORKS.items() if framework.imports):
+        for case in Matrix({name: name}, **axes).cases(stage):
+            reason = Environment(name, name).lacks(case)
+            marks = [pytest.mark.skip(reason=reason)] if reason else []
+            if case.batch_size == 32:
+                found.append(pytest.param(case, id=case.id, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("case", cells("exporting"))
+def test_an_exported_model_answers_like_the_frameworks_own(wrong, case):
+    assert wrong("exporting", case) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cells("quantization", quantize=QUANTIZE[1:]))
+def test_an_int8_model_answers_like_the_float32_one(wrong, case):
+    assert wrong("quantization", case) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cells("inference", precision=("bfloat16",), execution=EXECUTIONS))
+def test_a_model_of_less_than_float32_answers_like_the_float32_one(wrong, case):
+    assert wrong("inference", case) == ""
+
+
+def planted(stage, **axes):
+    """Return one case of each framework, and where its deployer is."""
+    found = []
+    for parameter in cells(stage, **axes):
+        (case,) = parameter.values
+        module = FRAMEWORKS[case.framework].module
+        found.append(
+            pytest.param(case, f"{module}.deployment:Deployer", id=case.framework, marks=parameter.marks)
+        )
+    return found
+
+
+@pytest.mark.parametrize(("case", "deployer"), planted("exporting", deploy=("onnx",)))
+def test_an_export_that_drops_the_statistics_of_batch_norm_is_caught(wrong, case, deployer):
+    fresh = "{n: v * 0 if n.endswith('mean') else v for n, v in self.pipeline.weights().items()}"
+    plant = f"lambda self, path: (self.pipeline.set_weights({fresh}), original(self, path))[1]"
+
+    assert "its logits differ by" in wrong("exporting", case, {f"{deployer}.export": plant})
+
+
+@pytest.mark.parametrize(
+    ("case", "deployer"), planted("quantization", deploy=("onnx", "litert"), quantize=("ptq",))
+)
+def test_a_calibration_on_zeros_is_caught(wrong, case, deployer):
+    plant = "lambda self, calibration: original(self, 0 * calibration)"
+
+    assert "it answers like the float32 model on" in wrong(
+        "quantization", case, {f"{deployer}.quantize": plant}
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "deployer"), planted("quantization", deploy=("onnx", "litert"), quantize=("ptq",))
+)
+def test_a_quantised_model_that_is_float32_is_caught(wrong, case, deployer):
+    found = wrong("quantization", case, {f"{deployer}.quantize": "lambda self, calibration: {}"})
+
+    for what in ("its file has", "it computes in float", "0 of its 6 layers multiply integers"):
+        assert what in found

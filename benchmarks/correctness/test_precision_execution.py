@@ -1,0 +1,76 @@
+"""The axes `precision` and `execution`: what is computed stays the same, within what the numbers can hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pair
+from stagebench.case import EXECUTIONS
+from stagebench.measurement.process import WorkerError
+
+LARGEST_DIFFERENCE = {"float32": 1e-4, "bfloat16": 0.1}
+"""Of the logits of a fresh model, which are up to 4; bfloat16 has 8 bits."""
+
+
+def trained(open_case, **axes):
+    """Return what a pipeline reports of an epoch, and its logits before."""
+    pipeline = open_case(cache="on", **axes)
+    pipeline.build_model()
+    images = np.random.default_rng(0).random((16, 32, 32, 3), np.float32)
+    logits = pipeline.predict(images)
+    (epoch,) = pipeline.train(1)
+    return epoch, pipeline.evaluate(), logits
+
+
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize(
+    ("execution", "precision"), [("eager", "float32"), ("compiled", "float32"), ("default", "bfloat16")]
+)
+def test_every_precision_and_execution_trains_alike(open_pipeline, recipe, execution, precision):
+    first, evaluation, expected = trained(open_pipeline, recipe=recipe)
+    epoch, found, logits = trained(open_pipeline, recipe=recipe, execution=execution, precision=precision)
+
+    assert np.abs(logits - expected).max() <= LARGEST_DIFFERENCE[precision]
+    assert logits.dtype == np.float32
+    assert epoch["images"] == first["images"]
+    assert found["images"] == evaluation["images"]
+    assert epoch["loss"] == pytest.approx(first["loss"], rel=0.02)
+    if precision != "float32":
+        assert np.abs(logits - expected).max() > 1e-5, "it computes in float32"
+
+
+ALWAYS = "lambda *a, **k: 1 / 0 if a else original(*a, **k)"  # without `a` it decorates a part of Keras
+BY_XLA = "lambda *a, **k: 1 / 0 if a and k.get('jit_compile') else original(*a, **k)"
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "failure", "failing"),
+    [
+        ("torch", "torch:compile", ALWAYS, {"compiled"}),
+        ("tensorflow", "tensorflow:function", ALWAYS, {"default", "compiled"}),
+        ("tensorflow", "tensorflow:function", BY_XLA, {"compiled"}),
+    ],
+)
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_each_execution_is_what_its_name_says(
+    process_of, small_dataset, name, function, failure, failing, execution
+):
+    """Let what makes graphs or compiles them fail: a case that fails uses it."""
+    worker = process_of(name)
+    pipeline = pair.open_pipeline(worker, name, small_dataset, {}, execution=execution)
+    pipeline.build_model()
+    worker.request("patch", target=function, replacement=failure)
+    try:
+        if execution in failing:
+            with pytest.raises(WorkerError, match="ZeroDivisionError"):
+                pipeline.train(1)
+        else:
+            pipeline.train(1)
+    finally:
+        worker.request("unpatch")
+
+
+def test_float16_on_a_cpu_is_refused_in_one_sentence(open_pipeline):
+    with pytest.raises(Exception, match="float16 is for GPUs"):
+        open_pipeline(precision="float16")

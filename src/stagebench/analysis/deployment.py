@@ -1,0 +1,91 @@
+"""What deployments are compared for: int8 with float32, and one runtime with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from stagebench.analysis.group import Group
+from stagebench.analysis.ratio import Ratio, paired_ratio
+from stagebench.analysis.result import Result
+from stagebench.analysis.verdict import SMALLEST_DIFFERENCE
+from stagebench.case import Case
+
+SHARED_RUNTIME = "onnx"
+"""The form that every framework has, and that one runtime runs for all of them."""
+WANTED_SPEEDUP = 2.5
+"""How many times as fast as float32 int8 is to be, in one form of each framework at least."""
+
+
+@dataclass(frozen=True)
+class SanityCheck:
+    """Two frameworks' float32 models in one runtime, which must take the same time: it is the same work."""
+
+    first: Case
+    second: Case
+    ratio: Ratio
+    """Time of the first divided by that of the second."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the estimate shows no difference."""
+        return 1 / (1 + SMALLEST_DIFFERENCE) < self.ratio.estimate < 1 + SMALLEST_DIFFERENCE
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """What int8 gains in a form."""
+
+    quantized: Case
+    ratio: Ratio
+    """Time of float32 in the same form divided by that of int8: how many times as fast it is."""
+
+
+def sanity_checks(groups: Iterable[Group]) -> list[SanityCheck]:
+    """Return one for every two environments of different frameworks, in each group of inference."""
+    return [
+        SanityCheck(first.case, second.case, paired_ratio(first.rounds, second.rounds))
+        for group in groups
+        if group.stage == "inference"
+        for first, second in combinations(filter(_in_shared_runtime, group.results), 2)
+        if first.case.framework != second.case.framework and first.case.recipe == second.case.recipe
+    ]
+
+
+def _in_shared_runtime(result: Result) -> bool:
+    return result.case.deploy == SHARED_RUNTIME and is_float32(result.case)
+
+
+def is_float32(case: Case) -> bool:
+    """Say whether a model is deployed as it was trained."""
+    return (case.precision, case.execution, case.quantize) == ("float32", "default", "none")
+
+
+def speedups(groups: Sequence[Group]) -> list[Speedup]:
+    """Return one for every int8 model whose float32 model was measured beside it.
+
+    Of the batch sizes of a device the largest counts: at a single image, much of a call is overhead.
+    """
+    inference = [group for group in groups if group.stage == "inference"]
+    largest: dict[str, int] = {}
+    for case in (group.results[0].case for group in inference):
+        largest[case.device] = max(case.batch_size, largest.get(case.device, 0))
+    found = []
+    for group in inference:
+        of_case = {result.case: result for result in group.results}
+        for case, result in of_case.items():
+            float32 = of_case.get(replace(case, quantize="none"))
+            if case.quantize != "none" and case.batch_size == largest[case.device] and float32:
+                found.append(Speedup(case, paired_ratio(float32.rounds, result.rounds)))
+    return found
+
+
+def best_speedups(found: Iterable[Speedup]) -> list[Speedup]:
+    """Return the largest of each device, recipe and environment, in their order."""
+    best: dict[tuple[str, str, str], Speedup] = {}
+    for one in found:
+        key = one.quantized.device, one.quantized.recipe, one.quantized.environment
+        if key not in best or one.ratio.estimate > best[key].ratio.estimate:
+            best[key] = one
+    return list(best.values())

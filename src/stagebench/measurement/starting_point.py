@@ -1,0 +1,37 @@
+"""What the cases of deployment start from: weights, and images as each worker process prepares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from stagebench.case import Case
+from stagebench.dataset import Manifest
+from stagebench.pipelines.contract import Pipeline, StartingPoint
+from stagebench.specification import Weights, training_batch
+
+CALIBRATION_IMAGES = 256
+
+
+def starting_point(
+    new_pipeline: Callable[[Case, Manifest], Pipeline], case: Case, manifest: Manifest, weights: Weights
+) -> StartingPoint:
+    """Read the test split, and training images evenly spread over the data set, which stand in for one."""
+    count = min(CALIBRATION_IMAGES, len(manifest.train))
+    some = tuple(manifest.train[number * len(manifest.train) // count] for number in range(count))
+    calibration, _ = _images(new_pipeline(case, replace(manifest, test=some)))
+    images, labels = _images(new_pipeline(case, manifest))
+    return StartingPoint(weights, calibration, images, labels)
+
+
+def in_float32(case: Case) -> Case:
+    """Return the case of the model that a deployed one is compared with: as the framework comes."""
+    batch_size = training_batch(case.batch_size)
+    return replace(case, precision="float32", execution="default", batch_size=batch_size)
+
+
+def _images(pipeline: Pipeline) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*pipeline.batches("test"), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
