@@ -110,14 +110,15 @@ class Deployer:
     def _model(self) -> nn.Module:
         """Return a copy of the pipeline's model as it is deployed."""
         batch_norm, weights = self.pipeline.deploys_batch_norm, self.pipeline.weights()
-        # In channels_last, an ONNX graph would have a node more, to restore strides that it does not have.
-        model = self.pipeline.new_network(batch_norm).to(memory_format=torch.contiguous_format)
+        model = self.pipeline.new_network(batch_norm)
         network.set_weights(model, weights if batch_norm else fold_batch_norm(weights))
         return model.eval()
 
     def _program(self) -> ExportedProgram:
         """Return the graph of what is deployed."""
         model = self._model() if self._quantized is None else self._quantized
+        # In channels_last, an ONNX graph would have a node more, to restore strides that it does not have.
+        model = model.to(memory_format=torch.contiguous_format)
         program = torch.export.export(model, (torch.zeros(self.shape, device=self.pipeline.device),))
         program.example_inputs = None  # they would go into the file
         return program
