@@ -70,6 +70,8 @@ def in_precision(network: nn.Module, case: Case) -> nn.Module:
 
 def as_case_runs(network: nn.Module, case: Case) -> nn.Module:
     """Return the network in the case's precision and execution; of the defaults, it is the network itself."""
+    if case.execution == "compiled" and isinstance(network, torch.jit.ScriptModule):
+        raise UnavailableError("the recipe published loads TorchScript, which torch.compile does not take")
     network = in_precision(network, case)
     return compiled(network) if case.execution == "compiled" else network
 
@@ -78,10 +80,13 @@ def compiled(network: nn.Module) -> nn.Module:
     """Let the network be compiled when it is first called.
 
     Each batch size gets code of its own: there are two of them, as the last batch of an epoch may be smaller.
-    What earlier processes compiled is not taken from PyTorch's cache on the disk, else whether a case has run
-    on this machine before would decide how long its cold execution takes (here 5 instead of 17 to 30 s).
+    What earlier processes have compiled is not taken from the disk, where PyTorch keeps it. Else the cold
+    execution would take 5 or 35 s by whether this machine has run the case before.
     """
-    return torch.compile(network, dynamic=False, options={"force_disable_caches": True})
+    import torch._inductor.config as compiler  # not in the memory of a process that compiles nothing
+
+    compiler.force_disable_caches = True
+    return torch.compile(network, dynamic=False)
 
 
 def gradient_scaler(case: Case) -> torch.amp.GradScaler | None:
