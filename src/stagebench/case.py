@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, get_args
 
-Stage = Literal[
-    "data_loading",
-    "model_building",
-    "training",
-    "model_saving",
-    "model_loading",
-    "evaluation",
-    "exporting",
-    "quantization",
-    "inference",
+PipelineStage = Literal[
+    "data_loading", "model_building", "training", "model_saving", "model_loading", "evaluation"
 ]
-STAGES: tuple[Stage, ...] = (
-    "data_loading",
-    "model_building",
-    "training",
-    "model_saving",
-    "model_loading",
-    "evaluation",
-)
+DeploymentStage = Literal["exporting", "quantization", "inference"]
+Stage = Literal[PipelineStage, DeploymentStage]
+STAGES: tuple[Stage, ...] = get_args(PipelineStage)
 """The stages of the pipeline, in the order in which it runs through them; measured by default."""
-DEPLOYMENT_STAGES: tuple[Stage, ...] = ("exporting", "quantization", "inference")
+DEPLOYMENT_STAGES: tuple[Stage, ...] = get_args(DeploymentStage)
 """What comes after it: a trained model on its way to where it is used."""
 ALL_STAGES = (*STAGES, *DEPLOYMENT_STAGES)
 COMPUTING: tuple[Stage, ...] = ("training", "evaluation", "inference")
@@ -91,7 +78,7 @@ class Case:
         """
         loading = f"-workers{self.workers}-cache_{self.cache}-augment_{self.augment}"
         parts = [f"{self.environment}-{self.device}-batch{self.batch_size}{'' if self.deploy else loading}"]
-        return "-".join([*parts, self.recipe, *self._variant])
+        return "-".join([*parts, self.recipe, *self.variant])
 
     @property
     def settings(self) -> str:
@@ -112,14 +99,13 @@ class Case:
     @property
     def _short(self) -> str:
         workers = "" if self.workers == "auto" or self.deploy else f", {self.workers}w"
-        return "".join(f" {word}" for word in self._variant) + workers
+        return "".join(f" {word}" for word in self.variant) + workers
 
     @property
-    def _variant(self) -> list[str]:
+    def variant(self) -> list[str]:
         """The values of the axes that came later, but their defaults."""
-        defaults = ("float32", "default", "", "none")
-        values = (self.precision, self.execution, self.deploy, self.quantize)
-        return [value for value, default in zip(values, defaults, strict=True) if value != default]
+        later = [field for field in fields(self) if field.default is not MISSING]
+        return [getattr(self, field.name) for field in later if getattr(self, field.name) != field.default]
 
     def group(self, stage: Stage) -> str:
         """Name of the group in which this case may be compared at this stage."""

@@ -58,6 +58,11 @@ class Manifest:
     left_out: tuple[str, ...] = ()
     """What is wrong with each file of the data set that is not in it."""
 
+    def some_of_training(self, count: int) -> tuple[Image, ...]:
+        """Return so many training images, evenly spread over the data set, or all where it has fewer."""
+        count = min(count, len(self.train))
+        return tuple(self.train[number * len(self.train) // count] for number in range(count))
+
     @classmethod
     def load(cls, file: Path) -> "Manifest":
         """Read a stored manifest; the images themselves are not looked at.

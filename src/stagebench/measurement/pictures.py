@@ -46,10 +46,9 @@ def take_pictures(
 
 def _few(manifest: Manifest) -> Manifest:
     """Return a data set of some of the training images, the same in both splits."""
-    count = min(PICTURES, len(manifest.train))
-    chosen = [manifest.train[number * len(manifest.train) // count] for number in range(count)]
+    chosen = manifest.some_of_training(PICTURES)
     images = tuple(replace(image, label=label) for label, image in enumerate(chosen))
-    names = tuple(f"picture {number}" for number in range(count))
+    names = tuple(f"picture {number}" for number in range(len(chosen)))
     return Manifest(manifest.root, names, images, images, "", Path())
 
 

@@ -263,8 +263,7 @@ class _CaseRun:
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
-        weights = {"weights": self.weights} if self.weights else {}
-        self._request("set_up", stage=self.stage, folder=self.folder, **weights)
+        self._request("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
         self.cold = self._execute()
 
     def execute_round(self) -> None:

@@ -18,9 +18,8 @@ CALIBRATION_IMAGES = 256
 def starting_point(
     new_pipeline: Callable[[Case, Manifest], Pipeline], case: Case, manifest: Manifest, weights: Weights
 ) -> StartingPoint:
-    """Read the test split, and training images evenly spread over the data set, which stand in for one."""
-    count = min(CALIBRATION_IMAGES, len(manifest.train))
-    some = tuple(manifest.train[number * len(manifest.train) // count] for number in range(count))
+    """Read the test split, and some training images, which stand in for one."""
+    some = manifest.some_of_training(CALIBRATION_IMAGES)
     calibration, _ = _images(new_pipeline(case, replace(manifest, test=some)))
     images, labels = _images(new_pipeline(case, manifest))
     return StartingPoint(weights, calibration, images, labels)

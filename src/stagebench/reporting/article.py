@@ -58,8 +58,7 @@ def _table(
 def name(result: Result) -> str:
     """Name a framework as the article does; what the article does not have keeps its own name."""
     case = result.case
-    variant = [value for value in (case.precision, case.execution) if value not in ("float32", "default")]
-    return " ".join([NAMES.get(case.environment, case.environment), *variant])
+    return " ".join([NAMES.get(case.environment, case.environment), *case.variant])
 
 
 def settings(result: Result) -> tuple[str, str, str]:

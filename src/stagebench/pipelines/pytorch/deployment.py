@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch._inductor.config
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
@@ -96,7 +95,9 @@ class Deployer:
         runner = TorchRunner(execution.compiled(model), self.shape, self.pipeline.device)
         # The weights no longer change, so that the compiler may fold and reorder them. This is none of the
         # options of `torch.compile`, as what traces the model does not see those.
-        with torch._inductor.config.patch(freezing=True):
+        import torch._inductor.config as compiler  # not in the memory of a process that compiles nothing
+
+        with compiler.patch(freezing=True):
             runner.run(runner.feed(runner.blank()))
         return runner
 
