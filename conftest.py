@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for option in (*OPTIONS, PRESET):
         group.addoption(option.flag, **option.arguments)
     group.addoption(
-        "--report", type=file_to_write, metavar="PATH", help="write a report of the run: one HTML page"
+        "--report", type=file_to_write, metavar="PATH", help="write a report: an HTML page, or a *.md file"
     )
     group.addoption(
         "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
@@ -371,12 +371,12 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
     if not (path or "GITHUB_STEP_SUMMARY" in os.environ) or not (record.results or record.not_measured):
         return
     from stagebench.reporting.markdown import markdown
-    from stagebench.reporting.output import append_to_step_summary, write_page  # takes 0.2 s
+    from stagebench.reporting.output import append_to_step_summary, format_of, write_report  # 0.2 s
 
     report = Report([record.run()])
     with _possible():
         if path:
-            write_page(report, path)
+            write_report(report, path, format_of(path))
             terminalreporter.write_line(f"stagebench: report in {path}")
         if "GITHUB_STEP_SUMMARY" in os.environ:
             append_to_step_summary(markdown(report))

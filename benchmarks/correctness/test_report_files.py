@@ -51,6 +51,13 @@ def test_markdown_has_the_articles_columns_and_goes_to_the_step_summary_too(
     assert (tmp_path / "summary.md").read_text(encoding="utf-8") == text
 
 
+def test_a_report_to_a_markdown_file_is_markdown(run, tmp_path, suite):
+    assert main(["report", str(run), "-o", str(tmp_path / "report.md")]) == 0
+    suite.run("--stages=training", "--cache=on", "--report=report.md").assert_outcomes(passed=1)
+    for folder in (tmp_path, suite.folder):
+        assert (folder / "report.md").read_text(encoding="utf-8").startswith("## stagebench\n")
+
+
 def test_markup_in_markdown_is_text():
     assert escaped("<b>|*`\n") == r"&lt;b&gt;\|\*\` "
 

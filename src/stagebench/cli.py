@@ -23,10 +23,10 @@ from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown
 from stagebench.reporting.output import (
     append_to_step_summary,
+    format_of,
     write_charts,
     write_history,
-    write_markdown,
-    write_page,
+    write_report,
 )
 from stagebench.reporting.progress import Progress
 from stagebench.reporting.report import Report
@@ -101,9 +101,8 @@ def _add_report(subcommands: Subcommands) -> None:
     command.add_argument(
         "--format",
         choices=("html", *TO_FILES, "markdown"),
-        default="html",
         help="html: one page that opens offline (default); markdown: for a pull request, also appended to "
-        "$GITHUB_STEP_SUMMARY; svg, png: each chart as a file",
+        "$GITHUB_STEP_SUMMARY (default where the file's name ends in .md); svg, png: each chart as a file",
     )
     command.add_argument(
         "-o",
@@ -256,8 +255,8 @@ def _run_and_environment(text: str) -> tuple[Path, str | None]:
     return (Path(text), None) if Path(text).exists() else (Path(path), environment or None)
 
 
-def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
-    """Write a report of saved runs.
+def make_report(runs: Sequence[Path], kind: str | None, output: Path | None) -> int:
+    """Write a report of saved runs, in the format that the output's name says where `kind` is None.
 
     Raises:
         RunError: a file is no saved run.
@@ -265,19 +264,20 @@ def make_report(runs: Sequence[Path], kind: str, output: Path | None) -> int:
 
     """
     report = Report([read_run(path) for path in runs])
+    kind = kind or format_of(output or Path())
     if kind in TO_FILES:
         paths = write_charts(report, kind, output or Path("charts"))
         written = f"{len(paths)} charts in {output or 'charts'}"
     elif kind == "html":
         path = output or Path("report.html")
-        write_page(report, path)
+        write_report(report, path, kind)
         written = str(path)
     else:
         summary = append_to_step_summary(markdown(report))
         if output is None:
             sys.stdout.write(markdown(report))
         else:
-            write_markdown(report, output)
+            write_report(report, output, kind)
         written = ", ".join(str(path) for path in (output, summary) if path)
     if written:
         sys.stderr.write(f"stagebench: wrote {written}\n")

@@ -11,11 +11,12 @@ from stagebench.analysis.ratio import Ratio, paired_ratio
 from stagebench.analysis.result import Result
 from stagebench.analysis.verdict import SMALLEST_DIFFERENCE
 from stagebench.case import Case
+from stagebench.pipelines import FRAMEWORKS
 
 SHARED_RUNTIME = "onnx"
 """The form that every framework has, and that one runtime runs for all of them."""
 WANTED_SPEEDUP = 2.5
-"""How many times as fast as float32 int8 is to be, in one form of each framework at least."""
+"""How many times as fast as its framework's float32 int8 is to be, in one form of each at least."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,17 @@ class SanityCheck:
 
 @dataclass(frozen=True)
 class Speedup:
-    """What int8 gains in a form."""
+    """What int8 gains over a float32 model of the same framework."""
 
     quantized: Case
+    float32: Case
     ratio: Ratio
-    """Time of float32 in the same form divided by that of int8: how many times as fast it is."""
+    """Time of float32 divided by that of int8: how many times as fast it is."""
+
+    @property
+    def same_form(self) -> bool:
+        """Whether nothing but the quantisation differs; else float32 is in the framework's own form."""
+        return self.float32.deploy == self.quantized.deploy
 
 
 def sanity_checks(groups: Iterable[Group]) -> list[SanityCheck]:
@@ -63,9 +70,10 @@ def is_float32(case: Case) -> bool:
 
 
 def speedups(groups: Sequence[Group]) -> list[Speedup]:
-    """Return one for every int8 model whose float32 model was measured beside it.
+    """Return those of every int8 model over float32 in the same form, and in the framework's own.
 
-    Of the batch sizes of a device the largest counts: at a single image, much of a call is overhead.
+    Only what was measured beside it counts, and of the batch sizes of a device the largest: at a single
+    image, much of a call is overhead.
     """
     inference = [group for group in groups if group.stage == "inference"]
     largest: dict[str, int] = {}
@@ -75,17 +83,21 @@ def speedups(groups: Sequence[Group]) -> list[Speedup]:
     for group in inference:
         of_case = {result.case: result for result in group.results}
         for case, result in of_case.items():
-            float32 = of_case.get(replace(case, quantize="none"))
-            if case.quantize != "none" and case.batch_size == largest[case.device] and float32:
-                found.append(Speedup(case, paired_ratio(float32.rounds, result.rounds)))
+            if case.quantize == "none" or case.batch_size < largest[case.device]:
+                continue
+            own_form = FRAMEWORKS[case.framework].deployments[0].name
+            for form in dict.fromkeys((case.deploy, own_form)):
+                if float32 := of_case.get(replace(case, quantize="none", deploy=form)):
+                    ratio = paired_ratio(float32.rounds, result.rounds)
+                    found.append(Speedup(case, float32.case, ratio))
     return found
 
 
 def best_speedups(found: Iterable[Speedup]) -> list[Speedup]:
-    """Return the largest of each device, recipe and environment, in their order."""
-    best: dict[tuple[str, str, str], Speedup] = {}
+    """Return the largest of each device, recipe and environment, over either float32, in their order."""
+    best: dict[tuple[str, str, str, bool], Speedup] = {}
     for one in found:
-        key = one.quantized.device, one.quantized.recipe, one.quantized.environment
+        key = one.quantized.device, one.quantized.recipe, one.quantized.environment, one.same_form
         if key not in best or one.ratio.estimate > best[key].ratio.estimate:
             best[key] = one
     return list(best.values())

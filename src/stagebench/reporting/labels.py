@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 CHARACTER = 6.8
 """Typical width of a character of 12 pixels, in pixels."""
@@ -11,8 +12,6 @@ LINE = 15
 GAP = 9
 """From the middle of a point to its label."""
 POINT = 5
-NEAR = 12
-"""Pixels to a neighbour below which no label stands between both."""
 LANES = 9
 """Lines above and below a point that its label may move to."""
 
@@ -43,24 +42,20 @@ def placed(points: Sequence[tuple[float, float, str]], width: float, height: flo
 
     """
     labels: dict[int, Label] = {}
-    boxes: list[Box] = []
+    taken: list[Box] = []
+    # What stands at one height is in the order of its points: so it stays apart in a wider picture. All
+    # boxes go on to the left for that reason, those of later points to the right.
     in_order = sorted(range(len(points)), key=lambda number: points[number][:2])
     for place, number in enumerate(in_order):
-        before, after = ([points[n][:2] for n in some] for some in (in_order[:place], in_order[place + 1 :]))
-        taken = [*boxes, *(_point(*at, -NEAR) for at in before), *(_point(*at, NEAR) for at in after)]
         x, y, text = points[number]
-        label, box = next(_free(x, y, text, width, height, taken), (Label(0, 0, "left", ""), None))
+        ahead = (points[other][:2] for other in in_order[place + 1 :])
+        later = [(right - POINT, down - POINT, inf, down + POINT) for right, down in ahead]
+        label, box = next(_free(x, y, text, width, height, [*taken, *later]), (Label(0, 0, "left", ""), None))
         labels[number] = label
-        boxes += [box] if box else []
+        taken.append((-inf, y - POINT, x + POINT, y + POINT))
+        if box:
+            taken.append((-inf, *box[1:]))
     return [labels[number] for number in range(len(points))]
-
-
-def _point(x: float, y: float, further: int) -> Box:
-    """Return the room of a point, and further to one side that of its neighbour's label.
-
-    In a wider picture, a label that stands there would cover the point, or cross its label.
-    """
-    return x - POINT + min(0, further), y - POINT, x + POINT + max(0, further), y + POINT
 
 
 def _free(

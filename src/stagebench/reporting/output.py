@@ -23,14 +23,19 @@ PICTURE_SCALE = 2
 """Pixels of a PNG for each of a chart's."""
 
 
-def write_page(report: Report, path: Path) -> None:
-    """Write the HTML report.
+def format_of(path: Path) -> str:
+    """Return the format of a report by its file's name: `markdown` where that ends in .md, else `html`."""
+    return "markdown" if path.suffix == ".md" else "html"
+
+
+def write_report(report: Report, path: Path, kind: str) -> None:
+    """Write a report as one file, `markdown` or `html`.
 
     Raises:
         StorageError: the file cannot be written.
 
     """
-    write(path, page(report).encode())
+    write(path, (markdown if kind == "markdown" else page)(report).encode())
 
 
 def write_history(history: History, path: Path) -> None:
@@ -41,16 +46,6 @@ def write_history(history: History, path: Path) -> None:
 
     """
     write(path, history_page(history).encode())
-
-
-def write_markdown(report: Report, path: Path) -> None:
-    """Write the Markdown report.
-
-    Raises:
-        StorageError: the file cannot be written.
-
-    """
-    write(path, markdown(report).encode())
 
 
 def write_charts(report: Report, kind: str, folder: Path) -> list[Path]:

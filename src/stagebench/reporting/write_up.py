@@ -27,8 +27,9 @@ TITLE = "the quantisation write-up"
 NOTE = (
     "Published: ResNet18 without BatchNorm on CIFAR-10, "
     "https://github.com/abhilad1009/Pytorch_vs_Tensorflow and its paper. Here model and data are others: "
-    "levels are not comparable, only the change from a baseline is. The two published baselines were not the "
-    "same computation, so that the two frameworks cannot be compared by them."
+    "levels are not comparable, only the change from a baseline is, and QAT has trained for an epoch more "
+    "than its baseline. The two published baselines were not the same computation, so that the two "
+    "frameworks cannot be compared by them."
 )
 BESIDE = (
     "Published, of another model and other data: not the levels, only the changes are comparable. The two "
