@@ -15,7 +15,12 @@ from stagebench.case import ALL_STAGES, DEPLOYMENT_STAGES
 from stagebench.cli import main
 from stagebench.reporting.charts import charts
 from stagebench.reporting.deployment import deployed, deployment_table, latency_table, steps_table
-from stagebench.reporting.deployment_sentences import deployment_sentences, sanity_lines, sanity_table
+from stagebench.reporting.deployment_sentences import (
+    deployment_sentences,
+    sanity_finding,
+    sanity_lines,
+    sanity_table,
+)
 from stagebench.reporting.history import read_history
 from stagebench.reporting.html import page
 from stagebench.reporting.html.history import history_page
@@ -82,6 +87,26 @@ def test_equal_models_that_differ_are_called_different(ratio, apart):
     assert len(findings) == 2
     assert all(finding.startswith(f"they DIFFER by {apart}") for finding in findings)
     assert not any("no difference" in text for text in (*findings, *sanity_lines(run.groups, False)))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "interval", "finding"),
+    [
+        (1.04, (0.9, 1.2), "no difference (within 5%)"),
+        (1.1, (0.9, 1.3), "too noisy to tell: give --processes=5"),
+        (1.1, None, "too noisy to tell: give --processes=5"),
+        (
+            1.1,
+            (1.05, 1.15),
+            "they DIFFER by 10%, though the work is the same: trust no small difference in this run",
+        ),
+    ],
+)
+def test_equal_models_are_called_different_only_where_their_interval_says_so(estimate, interval, finding):
+    check, _ = sanity_checks(a_run().groups)
+    ratio = replace(check.ratio, estimate=estimate, interval=interval)
+
+    assert sanity_finding(replace(check, ratio=ratio)) == finding
 
 
 def test_the_check_pairs_float32_models_of_two_frameworks_in_one_runtime_and_its_ratio_has_an_interval():

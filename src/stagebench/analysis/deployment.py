@@ -33,6 +33,12 @@ class SanityCheck:
         """Whether the estimate shows no difference."""
         return 1 / (1 + SMALLEST_DIFFERENCE) < self.ratio.estimate < 1 + SMALLEST_DIFFERENCE
 
+    @property
+    def failed(self) -> bool:
+        """Whether they differ by more than chance; if neither, the measurement is too noisy to tell."""
+        low, high = self.ratio.interval or (0, 1)
+        return not self.passed and not low <= 1 <= high
+
 
 @dataclass(frozen=True)
 class Speedup:
