@@ -19,10 +19,10 @@ from stagebench.dataset.manifest import Image as ImageFile
 from stagebench.environments import Environment
 from stagebench.measurement import memory
 from stagebench.measurement.errors import StorageError
+from stagebench.measurement.files import write
 from stagebench.measurement.sample import Failure
 from stagebench.measurement.schedule import Conditions, Schedule
 from stagebench.pipelines import INSTALLED
-from stagebench.reporting.files import write
 from stagebench.reporting.progress import Progress
 from stagebench.session import Session
 
@@ -229,6 +229,14 @@ def test_no_space_for_the_data_set_is_one_sentence(mounted, tmp_path, monkeypatc
     suite = mounted(tmp_path, "size=60k")
 
     refused(suite.run(*QUICK), "No space left on device")
+
+
+def test_no_space_for_the_trained_weights_is_one_sentence(mounted, tmp_path, monkeypatch):
+    monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
+    suite = mounted(tmp_path / "weights", "nr_inodes=1")
+
+    refused(suite.run("--stages=exporting"), f"{tmp_path}/weights/")
+    refused(suite.run("--stages=exporting"), "cannot be written: No space left on device")
 
 
 def test_no_space_for_the_journal_is_one_sentence(mounted):

@@ -13,11 +13,11 @@ from stagebench.analysis.comparison import FailOn, exit_code
 from stagebench.analysis.group import floor_of
 from stagebench.dataset import DatasetError, default_cache_folder, prepare
 from stagebench.measurement.errors import ShortageError, StorageError
+from stagebench.measurement.files import write
 from stagebench.measurement.machine import gpu_names
 from stagebench.measurement.schedule import Conditions
 from stagebench.measurement.trained import trained_weights
 from stagebench.options import OPTIONS, PRESET, OptionError, Settings
-from stagebench.reporting.files import write
 from stagebench.reporting.history import Axis, read_history
 from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
 from stagebench.reporting.markdown import markdown

@@ -11,7 +11,7 @@ from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import safe_dumps
 
 from stagebench.measurement.errors import StorageError
-from stagebench.reporting.files import write
+from stagebench.measurement.files import write
 
 Content = dict[str, Any]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,9 +142,9 @@ def trainable(name: str) -> bool:
     return not name.endswith(("/mean", "/variance"))
 
 
-def save_weights(path: Path, weights: Mapping[str, NDArray[np.floating]]) -> None:
+def save_weights(file: Path | BinaryIO, weights: Mapping[str, NDArray[np.floating]]) -> None:
     """Write canonical weights as `.npz`, which either framework's pipeline can take over."""
-    np.savez(path, allow_pickle=False, **weights)
+    np.savez(file, allow_pickle=False, **weights)
 
 
 def load_weights(path: Path) -> Weights:

@@ -16,7 +16,7 @@ import pytest
 from stagebench.analysis.comparison import FailOn, confirm, exit_code
 from stagebench.dataset import default_cache_folder
 from stagebench.environments import Environment
-from stagebench.reporting.files import write
+from stagebench.measurement.files import write
 from stagebench.reporting.output import STEP_SUMMARY, append_to_step_summary
 from stagebench.reporting.run import Run, read_run
 from stagebench.reporting.verdicts import AGAIN, Comparison, comparison_of, json_of, markdown_of, text_of

@@ -13,6 +13,7 @@ from typing import Any
 
 from stagebench.case import Case, Stage, plain
 from stagebench.measurement.errors import StorageError
+from stagebench.measurement.files import write
 from stagebench.measurement.machine import machine_info
 from stagebench.measurement.schedule import Conditions
 
@@ -53,9 +54,8 @@ class NoiseStore:
                 for other in self._entries()
                 if {k: v for k, v in other.items() if k != "log_ratios"} != entry
             ]
-            staged = self._path.with_suffix(".new")
-            staged.write_text(json.dumps([*others, {**entry, "log_ratios": list(log_ratios)}], indent=1))
-            staged.replace(self._path)
+            entries = [*others, {**entry, "log_ratios": list(log_ratios)}]
+            write(self._path, json.dumps(entries, indent=1).encode())
 
     def log_ratios(self, stage: Stage, case: Case) -> list[float] | str:
         """Return the pairs of all cases like this one, or why there are none."""

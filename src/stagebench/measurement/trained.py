@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 from stagebench.case import Case, Workload, plain
 from stagebench.dataset import Manifest, default_cache_folder, prepare
 from stagebench.dataset.request import DatasetRequest
 from stagebench.environments import Environment
+from stagebench.measurement.files import write
 from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.scratch import scratch_folder
 from stagebench.pipelines import FRAMEWORKS
@@ -57,10 +59,9 @@ def trained_weights(
         report(
             f"training the model to deploy: {first.environment}, {EPOCHS} epochs of {len(manifest.train):,}"
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{digest}.new.npz")
-        save_weights(staged, _train(first, environment, workload, manifest))
-        staged.replace(path)
+        content = BytesIO()
+        save_weights(content, _train(first, environment, workload, manifest))
+        write(path, content.getvalue())
     return path
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import vl_convert
 
 from stagebench.measurement.errors import StorageError
+from stagebench.measurement.files import write
 from stagebench.reporting.chart import complete
 from stagebench.reporting.charts import charts
-from stagebench.reporting.files import write
 from stagebench.reporting.history import History
 from stagebench.reporting.html import page
 from stagebench.reporting.html.history import history_page
