@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 
 from pair import open_pipeline
@@ -84,6 +87,20 @@ def test_an_int8_model_answers_like_the_float32_one(wrong, case):
 @pytest.mark.parametrize("case", cells("inference", precision=("bfloat16",), execution=EXECUTIONS))
 def test_a_model_of_less_than_float32_answers_like_the_float32_one(wrong, case):
     assert wrong("inference", case) == ""
+
+
+@pytest.mark.parametrize("case", cells("inference", deploy=("eager", "graph", "onnx", "litert")))
+def test_a_profile_names_the_operations_and_writes_a_trace(wrong, process_of, tmp_path, case):
+    assert wrong("inference", case) == ""
+    operations = process_of(case.framework).request("profile", path=str(tmp_path / "trace"))
+
+    expected = "invoke" if case.deploy == "litert" else "conv"  # LiteRT shows none of its operators
+    assert expected in operations[0]["name"].lower()
+    assert all(operation["seconds"] > 0 and operation["calls"] > 0 for operation in operations)
+    (trace,) = tmp_path.glob("trace.json*")
+    content = json.loads((gzip.open if trace.suffix == ".gz" else open)(trace).read())
+    events = content if isinstance(content, list) else content["traceEvents"]
+    assert sum(event["ph"] == "X" and event["dur"] > 0 for event in events) > 30
 
 
 def planted(stage, **axes):
