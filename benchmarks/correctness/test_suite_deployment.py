@@ -139,6 +139,10 @@ def test_what_is_not_installed_is_skipped_with_the_reason(suite, monkeypatch):
         ),
         (("--profile=/dev/null",), "argument --profile: '/dev/null' is a file; give the path of a folder"),
         (
+            ("--profile=/proc/a/b",),
+            "argument --profile: '/proc/a/b' cannot be made: No such file or directory",
+        ),
+        (
             (DEPLOYED, "--deploy=litert"),
             "no case of exporting is left by these options; forms of deployment are",
         ),

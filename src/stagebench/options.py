@@ -106,11 +106,15 @@ def file_to_write(text: str) -> Path:
 
 
 def folder_to_write(text: str) -> Path:
-    """Take the path of a folder in which files can be written; it need not be there."""
+    """Take the path of a folder in which files can be written, and make it if it is not there."""
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise ArgumentTypeError(f"{text!r} is a file; give the path of a folder")
     file_to_write(str(path / "trace"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentTypeError(f"{text!r} cannot be made: {error.strerror}") from None
     return path
 
 
