@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -138,9 +139,10 @@ def test_what_is_not_installed_is_skipped_with_the_reason(suite, monkeypatch):
             "argument --precision: unknown value 'int8'; known: float32, bfloat16, float16",
         ),
         (("--profile=/dev/null",), "argument --profile: '/dev/null' is a file; give the path of a folder"),
-        (
+        pytest.param(
             ("--profile=/proc/a/b",),
             "argument --profile: '/proc/a/b' cannot be made: No such file or directory",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux only"),
         ),
         (
             (DEPLOYED, "--deploy=litert"),
