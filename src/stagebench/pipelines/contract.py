@@ -5,7 +5,7 @@ Everything above the pipelines (measurement, suite, reports) knows a framework o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -65,6 +65,12 @@ class Operation:
     seconds: float
     """In the operation itself, without those that it calls; summed over threads."""
     calls: int
+
+
+def costliest(seconds: Mapping[str, Sequence[float]]) -> list[Operation]:
+    """Return the ten operations that took most, first, from the seconds of each one's calls."""
+    operations = (Operation(name, sum(each), len(each)) for name, each in seconds.items())
+    return sorted(operations, key=lambda operation: -operation.seconds)[:10]
 
 
 @dataclass(frozen=True)

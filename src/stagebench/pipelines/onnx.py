@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from stagebench.pipelines.contract import Operation
+from stagebench.pipelines.contract import Operation, costliest
 
 INTEGER_OPERATORS = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger")
 """Operators that multiply integers; the last part of their names, as `DynamicQuantizeMatMul` has one too."""
@@ -62,8 +62,7 @@ class OnnxRunner:
         for event in json.loads(trace.read_text()):
             if event["name"].endswith("_kernel_time"):
                 seconds[event["args"]["op_name"]].append(event["dur"] / 1e6)
-        operations = [Operation(name, sum(each), len(each)) for name, each in seconds.items()]
-        return sorted(operations, key=lambda operation: -operation.seconds)[:10]
+        return costliest(seconds)
 
 
 def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

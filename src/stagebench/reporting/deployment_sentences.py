@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from stagebench.analysis.deployment import (
     WANTED_SPEEDUP,
@@ -58,10 +59,7 @@ def sanity_finding(check: SanityCheck) -> str:
 def deployment_sentences(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]:
     """Say how much faster int8 is, and of each framework whether that is enough in any form."""
     found = speedups(groups)
-    of_case: dict[Case, list[Speedup]] = {}
-    for one in found:
-        of_case.setdefault(one.quantized, []).append(one)
-    for case, gains in of_case.items():
+    for case, gains in groupby(found, key=lambda one: one.quantized):
         which = f"{_who(case, by_recipe)}, {case.settings}: int8 ({case.quantize}) by {case.deploy}"
         than = (
             f"{ratio_with_interval(one.ratio)} times as fast as float32 by {one.float32.deploy}"

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from stagebench.pipelines.contract import Operation
+from stagebench.pipelines.contract import Operation, costliest
 
 
 class LiteRTRunner:
@@ -67,5 +67,4 @@ class LiteRTRunner:
             duration = {"ts": 1e6 * began, "dur": 1e6 * seconds[name][-1]}
             events.append({"ph": "X", "pid": 0, "tid": 0, "name": name, **duration})
         path.with_name(f"{path.name}.json").write_text(json.dumps({"traceEvents": events}))
-        operations = [Operation(name, sum(each), len(each)) for name, each in seconds.items()]
-        return sorted(operations, key=lambda operation: -operation.seconds)
+        return costliest(seconds)

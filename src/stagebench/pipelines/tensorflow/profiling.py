@@ -14,10 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from stagebench.pipelines.contract import Operation
+from stagebench.pipelines.contract import Operation, costliest
 
-MOST = 10
-"""Operations that are named."""
 EAGER = "EagerLocalExecute: "
 
 Span = tuple[int, int, str]
@@ -63,15 +61,13 @@ def _chrome_events(space: Any) -> Iterator[dict[str, Any]]:
 
 def _operations(space: Any) -> list[Operation]:
     """Return the kinds of operations that took most time on the host."""
-    seconds: dict[str, float] = defaultdict(float)
-    calls: dict[str, int] = defaultdict(int)
+    seconds: dict[str, list[float]] = defaultdict(list)
     for plane in space.planes:
         if plane.name.startswith("/host:"):
             for line in plane.lines:
                 for name, picoseconds in _self_times(_spans(plane, line)):
-                    seconds[name] += picoseconds / 1e12
-                    calls[name] += 1
-    return sorted((Operation(n, seconds[n], calls[n]) for n in seconds), key=lambda o: -o.seconds)[:MOST]
+                    seconds[name].append(picoseconds / 1e12)
+    return costliest(seconds)
 
 
 def _spans(plane: Any, line: Any) -> list[Span]:
