@@ -51,6 +51,7 @@ SESSION = pytest.StashKey[Session]()
 JOURNAL = pytest.StashKey[Journal]()
 COMPLETE = pytest.StashKey[bool]()
 JOURNAL_FOLDER = Path(".benchmarks", "journal")
+CORRECTNESS = Path(__file__).parent / "benchmarks" / "correctness"
 
 
 # --- the session: options, and the matrix that they span
@@ -70,7 +71,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gate: what a framework passes before a time of it means anything.")
-    config.addinivalue_line("markers", "slow: takes half a minute or more.")
     config.addinivalue_line("markers", "stage(name): the test measures this stage, once for each case.")
     # A failed check leaves its benchmark without a round on purpose; the failure itself is the message.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
@@ -100,6 +100,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
     missing = [f.missing() for f in FRAMEWORKS.values() if f.missing()]
     return [f"stagebench: {', '.join(versions) or 'no framework'}", *(f"  {reason}" for reason in missing)]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the correctness tests out where times are taken; a session that names them collects them anyway."""
+    return True if collection_path == CORRECTNESS and not config.getoption("benchmark_skip") else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

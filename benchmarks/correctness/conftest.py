@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,40 @@ from pair import Pair, Remote
 from stagebench.case import RECIPES
 from stagebench.dataset import DatasetRequest, Manifest, prepare
 from stagebench.environments import Environment
+from stagebench.measurement.machine import usable_threads
 from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.options import Settings
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES
+from suite import Suite
 
 OpenPipeline = Callable[..., Remote]
 OpenPage = Callable[..., Any]
+
+
+MARKERS = (
+    "nightly(why): too slow for a pull request; says why.",
+    "alone: takes times, or needs the machine to itself; nothing runs beside it.",
+    "fault(what, happens): a row of the table of faults in README.md.",
+)
+OF_BOTH = {"pair", "weights"}
+"""Fixtures that keep a process of each framework for the session."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if os.environ.pop("PYTEST_XDIST_WORKER", None):  # else pytest-benchmark would take no times in inner sessions
+        # Tests beside each other share the processors: threads of two frameworks that spin take both thrice as long.
+        share = max(1, usable_threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(share)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that needs the machine to itself wait for those beside it, and them for it."""
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        return (yield)
 
 
 @functools.cache
@@ -50,13 +76,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the gate's tests of recipes other than those that are asked for."""
+    """Leave out the gate's tests of recipes other than those that are asked for; tell what is run by one process."""
+    for item in items:
+        for marker in item.iter_markers("nightly"):
+            if not marker.args:
+                raise pytest.UsageError(f"{item.nodeid} does not say why it is nightly")
+        if not item.get_closest_marker("xdist_group") and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
     chosen = config.getoption("recipes")
     others = set(RECIPES) - set(chosen or RECIPES)
     left_out = [item for item in items if item.get_closest_marker("gate") and _parameters(item) & others]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Return the name of those tests that pytest-xdist must give to one process: they share what is slow to start."""
+    assert isinstance(item, pytest.Function)
+    if item.get_closest_marker("alone"):
+        return "alone"
+    if OF_BOTH & set(item.fixturenames):
+        return "both"
+    return item.callspec.params.get("framework") if hasattr(item, "callspec") else None
 
 
 def _parameters(item: pytest.Item) -> set[object]:
@@ -131,77 +174,54 @@ def model_file(tmp_path: Path) -> Callable[[str], str]:
     return lambda framework: str(tmp_path / f"model{FRAMEWORKS[framework].model_suffix}")
 
 
+Request = tuple[str, dict[str, Any]]
+"""To a worker process: a method of `worker.Worker`, and its arguments."""
+
+
 @pytest.fixture
 def failing(pytestconfig: pytest.Config, tmp_path: Path, small_dataset: Manifest) -> Callable[..., str]:
-    """Return a function that opens a case in a worker process and says how a request to it failed."""
+    """Return a function that opens a case in a worker process and says how a request to it failed.
 
-    def fail(framework: str, *requests: tuple[str, dict[str, Any]], **axes: Any) -> str:
-        python = environment_of(pytestconfig, framework).python
-        with WorkerProcess("case", tmp_path, python) as worker:
-            Pair({framework: worker}, small_dataset).pipelines(**axes)
-            try:
-                for method, arguments in requests:
-                    worker.request(method, **arguments)
-            except WorkerError as error:
-                return str(error)
+    The process is a fresh one, unless one that survives the failure is given.
+    """
+
+    def fail(framework: str, *requests: Request, worker: WorkerProcess | None = None, **axes: Any) -> str:
+        if worker is None:
+            python = environment_of(pytestconfig, framework).python
+            with WorkerProcess("case", tmp_path, python) as fresh:
+                return fail(framework, *requests, worker=fresh, **axes)
+        Pair({framework: worker}, small_dataset).pipelines(**axes)
+        try:
+            for method, arguments in requests:
+                worker.request(method, **arguments)
+        except WorkerError as error:
+            return str(error)
         pytest.fail("no request has failed")
 
     return fail
 
 
-ROOT = Path(__file__).parents[2]
-TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=2", "--devices=cpu")
-
-
-class Suite:
-    """Runs `pytest benchmarks` in a process and a folder of its own, by default on `simulated`."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.folder = pytester.path
-        self.command = [sys.executable, "-m", "pytest", str(ROOT / "benchmarks"), "-p", "no:cacheprovider"]
-        self.command += ["--ignore", str(ROOT / "benchmarks/correctness")]  # collecting these takes a second
-        self.started: list[subprocess.Popen[str]] = []
-        self._pytester = pytester
-
-    def run(self, *options: str, frameworks: str = "simulated") -> pytest.RunResult:
-        return self._pytester.run(*self.command, *TINY, f"--frameworks={frameworks}", *options)
-
-    def start(self, script: str, *options: str) -> subprocess.Popen[str]:
-        """Start the suite on `simulated`, which does what the script says, without waiting for it."""
-        started = subprocess.Popen(
-            [*self.command, *TINY, "--frameworks=simulated", *options],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "STAGEBENCH_SIMULATED": script},
-            # a shell's background job hands on that Ctrl-C is to be ignored
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        self.started.append(started)
-        return started
-
-    def wait_for(self, process: subprocess.Popen[str], start_of_line: str) -> None:
-        """Wait until a suite that was started prints a line that begins so."""
-        assert process.stdout
-        for line in process.stdout:
-            if line.startswith(start_of_line):
-                return
-        raise AssertionError(f"the suite ended without a line that begins with {start_of_line!r}")
-
-    def saved(self) -> list[dict[str, Any]]:
-        """Return what was autosaved, oldest run first."""
-        return [json.loads(path.read_text()) for path in sorted(self.folder.glob(".benchmarks/*/*.json"))]
-
-
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cache: Path) -> Iterator[Suite]:
     monkeypatch.setenv("STAGEBENCH_CACHE", str(suite_cache))
+    monkeypatch.setenv("COLUMNS", "80")
     for name in ("STAGEBENCH_SIMULATED", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     suite = Suite(pytester)
     yield suite
     for process in suite.started:  # one that outlives its test would keep its turn to measure
         process.kill()
+
+
+@pytest.fixture
+def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that lets the suite find none of some modules."""
+
+    def hide_(*names: str) -> None:
+        for module in ("stagebench.pipelines", "stagebench.environments"):
+            monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name in names else find_spec(name))
+
+    return hide_
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stagebench.case import Case, Workload
+import pytest
+
+from stagebench.case import RECIPES, Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.measurement.process import WorkerProcess
 from stagebench.pipelines import FRAMEWORKS
 
+BY_RECIPE = [
+    pytest.param(recipe, marks=[pytest.mark.nightly("promises no equal work")] * (recipe == "published"))
+    for recipe in RECIPES
+]
+"""Parameters of a test of one framework."""
 CLASSES, SIZE = 100, 32
 """Of the network that inspectors look into."""
 

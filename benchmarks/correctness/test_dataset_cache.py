@@ -94,6 +94,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.fault("a prepared data set with {damage}", "made anew")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_tree_is_made_anew(tmp_path, damage):
     first = small_tree(tmp_path)
@@ -117,6 +118,10 @@ def test_an_interrupted_build_leaves_nothing(tmp_path):
     assert not hidden_folders(tmp_path)
 
 
+@pytest.mark.fault(
+    "`kill -9` while a data set is made",
+    "no tree, no process; the next build removes the rest",
+)
 def test_a_killed_build_leaves_no_tree_and_no_process_and_the_next_build_removes_its_remains(tmp_path):
     build = preparing(tmp_path, images=200_000)
     for line in build.stdout:
@@ -146,6 +151,7 @@ def test_the_remains_of_a_process_that_is_alive_are_left_alone(tmp_path):
     assert not building.exists()
 
 
+@pytest.mark.fault("two sessions that prepare one data set", "one waits, both have it")
 def test_two_processes_that_prepare_the_same_tree_both_succeed(tmp_path):
     both = [preparing(tmp_path, images=1500) for _ in range(2)]
     outputs = [process.communicate(timeout=60)[0] for process in both]
@@ -184,6 +190,7 @@ def _die(task):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.fault("a process that prepares the data set and dies", "one sentence")
 def test_a_helper_process_that_dies_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="a process that prepared the data set died"):
         run_tasks(_die, [1, 2], processes=1, what="dying", total=2, progress=quiet)

@@ -145,6 +145,7 @@ class Gadget:
         return self.call
 
 
+@pytest.mark.fault("a CIFAR-100 archive whose {member} pickle runs a command", "refused, runs nothing")
 @pytest.mark.parametrize("member", ["train", "test"])
 def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(tmp_path, member):
     trace = tmp_path / "trace"
@@ -180,6 +181,7 @@ def member(name: str, type: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
     return info
 
 
+@pytest.mark.fault("a CIFAR-100 archive with `../`, links, devices", "refused, writes nothing")
 @pytest.mark.parametrize(
     "extra",
     [
@@ -212,6 +214,7 @@ def test_a_member_that_comes_twice_is_refused(tmp_path):
     assert "holds cifar-100-python/file.txt~ twice" in refusal(path)
 
 
+@pytest.mark.fault("a CIFAR-100 archive with a huge member", "refused")
 def test_a_member_of_unreasonable_size_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("stagebench.dataset.cifar100_archive._MAX_MEMBER_BYTES", 1000)
     message = refusal(archive(tmp_path / "a.tar.gz", official_members()))
@@ -219,6 +222,7 @@ def test_a_member_of_unreasonable_size_is_refused(tmp_path, monkeypatch):
     assert "allowed are 1000" in message
 
 
+@pytest.mark.fault("a CIFAR-100 archive that is cut", "refused")
 @pytest.mark.parametrize("keep", [0, 5, 500, 0.5, 0.9])
 def test_an_archive_cut_anywhere_is_refused(tmp_path, keep):
     path = archive(tmp_path / "a.tar.gz", official_members())

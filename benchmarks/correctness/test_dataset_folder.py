@@ -180,6 +180,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.fault("a data set: {fault}", "refused in a sentence with the path")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_tree_is_refused_in_one_sentence_with_the_path(tmp_path, fault):
     break_it, message = FAULTS[fault]
@@ -190,6 +191,7 @@ def test_a_faulty_tree_is_refused_in_one_sentence_with_the_path(tmp_path, fault)
     assert message in found
 
 
+@pytest.mark.fault("a JPEG that is cut anywhere", "refused")
 @given(length=st.integers(1, 10_000))
 def test_a_jpeg_cut_anywhere_is_refused(tmp_path_factory, length):
     tmp = tmp_path_factory.mktemp("cut")

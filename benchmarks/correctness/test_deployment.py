@@ -60,6 +60,10 @@ def wrong(process_of, dataset, weights, tmp_path):
     return execute
 
 
+ONE_OF_A_KIND = {("onnx", "ptq"), ("litert", "ptq")}
+"""int8 models that a pull request must pass: one of each framework."""
+
+
 def cells(stage, **axes):
     """Return every case of a stage, at batch 32, with the reason where it cannot run here."""
     found = []
@@ -67,6 +71,8 @@ def cells(stage, **axes):
         for case in Matrix({name: name}, **axes).cases(stage):
             reason = Environment(name, name).lacks(case)
             marks = [pytest.mark.skip(reason=reason)] if reason else []
+            if case.quantize != "none" and (case.deploy, case.quantize) not in ONE_OF_A_KIND:
+                marks.append(pytest.mark.nightly("an int8 model beyond one of its kind: up to half a minute"))
             if case.batch_size == 32:
                 found.append(pytest.param(case, id=case.id, marks=marks))
     return found
@@ -77,13 +83,11 @@ def test_an_exported_model_answers_like_the_frameworks_own(wrong, case):
     assert wrong("exporting", case) == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", cells("quantization", quantize=QUANTIZE[1:]))
 def test_an_int8_model_answers_like_the_float32_one(wrong, case):
     assert wrong("quantization", case) == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", cells("inference", precision=("bfloat16",), execution=EXECUTIONS))
 def test_a_model_of_less_than_float32_answers_like_the_float32_one(wrong, case):
     assert wrong("inference", case) == ""

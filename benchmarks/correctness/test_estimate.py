@@ -23,6 +23,7 @@ from stagebench.measurement.stage_run import STEPS
 from stagebench.measurement.stages import STAGE_RUNS
 from stagebench.pipelines.simulated import Pipeline
 from stagebench.reporting.progress import span
+from suite import wait_for
 
 ARTICLE = ("--preset=article", "--cache=on", "--stages=data_loading,model_building,training")
 CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
@@ -176,7 +177,7 @@ def test_nothing_is_probed_where_nothing_is_to_be_said(suite, options):
 def test_a_resumed_session_estimates_what_is_left(suite):
     options = (*ARTICLE, "--batch-sizes=16,32", "--workers=0,5")
     process = suite.start('{"training": {"fault": "hang"}}', "-k", "not training", *options)
-    suite.wait_for(process, "[1/2] data_loading")
+    wait_for(process, "[1/2] data_loading")
     process.kill()
     process.communicate()
 

@@ -22,6 +22,7 @@ from stagebench.dataset import DatasetError, DatasetRequest, Manifest, prepare
 from stagebench.dataset.manifest import SPLITS, Image
 from stagebench.dataset.watch import Watch
 from stagebench.pipelines import INSTALLED
+from suite import ANY_FRAMEWORK
 
 BOUND = 2e-6  # of prepared pixels of any JPEG, see the README
 GENERATOR = np.random.default_rng(7)
@@ -95,6 +96,10 @@ def both(request, pair):
     return replace(pair, recipe=request.param)
 
 
+@pytest.mark.fault(
+    "JPEGs in greyscale, progressive, of one pixel, EXIF-rotated ...",
+    "equal pixels in both frameworks",
+)
 def test_both_frameworks_read_the_same_pixels_of_every_kind_of_jpeg(both, tmp_path):
     manifest = read(tree(tmp_path / "data", {f"{name}.jpg": jpeg for name, jpeg in JPEGS.items()}))
 
@@ -102,6 +107,10 @@ def test_both_frameworks_read_the_same_pixels_of_every_kind_of_jpeg(both, tmp_pa
     gate.same_pixels(both, manifest, BOUND)
 
 
+@pytest.mark.fault(
+    "names: .JPG, .jpeg, spaces, quotes, line breaks, emoji, `<script>`, `$(...)`, not UTF-8",
+    "the same files in both",
+)
 def test_both_frameworks_read_the_same_files_whatever_they_are_called(both, tmp_path):
     files = {
         name: encoded(comment=name.encode(errors="surrogateescape"), quality=60 + number)
@@ -139,7 +148,8 @@ def mutant(jpeg, seed):
     return bytes(content)
 
 
-@pytest.mark.slow
+@pytest.mark.fault("a JPEG with any random damage", "both frameworks read equal pixels, or it is refused")
+@pytest.mark.nightly("2,000 damaged files; the pull request has one of each damage")
 @pytest.mark.parametrize("both", ["matched"], indirect=True)
 def test_both_frameworks_accept_equal_pixels_of_a_mutated_jpeg_or_both_refuse(both, tmp_path_factory):
     outcomes = Counter()
@@ -198,6 +208,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault("an image file: {fault}", "refused, or left out with `--skip-bad-images`")
 @pytest.mark.parametrize("fault", BAD)
 def test_a_bad_image_is_refused_or_left_out(tmp_path, fault):
     content, message = BAD[fault]
@@ -218,6 +229,7 @@ BAD_LINKS = {
 }
 
 
+@pytest.mark.fault("an image file: {fault}", "refused, or left out with `--skip-bad-images`")
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 @pytest.mark.parametrize("fault", BAD_LINKS)
 def test_a_bad_link_is_refused_or_left_out(tmp_path, fault):
@@ -229,6 +241,7 @@ def test_a_bad_link_is_refused_or_left_out(tmp_path, fault):
     assert len(read(root, skip_bad_images=True).left_out) == 1
 
 
+@pytest.mark.fault("links to images and classes", "followed")
 def test_links_to_images_and_to_classes_are_followed(tmp_path):
     root = tree(tmp_path / "data", {"1.jpg": encoded()}, classes=("cat",))
     (root / "train/cat/2.jpg").symlink_to("1.jpg")
@@ -241,6 +254,7 @@ def test_links_to_images_and_to_classes_are_followed(tmp_path):
     assert len(manifest.train) == 4
 
 
+@pytest.mark.fault("a huge file that is no image", "refused or left out, and not read")
 def test_a_huge_file_is_not_read(tmp_path):
     root = tree(tmp_path / "data", {"1.jpg": encoded()})
     with (root / "train/cat/huge.zip").open("wb") as file:
@@ -257,6 +271,10 @@ def test_a_class_folder_that_may_be_listed_and_not_entered_is_named(tmp_path):
     assert f"{root}/train/cat/1.jpg cannot be read: Permission denied" in refusal(root)
 
 
+@pytest.mark.fault(
+    "a file that changes between the check and the first group",
+    "its group is discarded, and so is every later one",
+)
 def test_a_file_that_changes_after_its_check_and_before_the_session_is_noticed(tmp_path):
     manifest = read(tree(tmp_path / "data", {"1.jpg": encoded()}))
     path = Path(manifest.paths("train")[0])
@@ -267,6 +285,7 @@ def test_a_file_that_changes_after_its_check_and_before_the_session_is_noticed(t
     assert Watch(manifest).change() == f"{path} has changed since it was checked"
 
 
+@pytest.mark.fault("a class folder that leads back to its parent", "refused")
 def test_a_class_folder_that_links_to_its_parents_is_refused(tmp_path):
     root = tree(tmp_path / "data", {"1.jpg": encoded()})
     for split in SPLITS:
@@ -275,6 +294,7 @@ def test_a_class_folder_that_links_to_its_parents_is_refused(tmp_path):
     assert "is a folder in a class folder" in refusal(root)
 
 
+@pytest.mark.fault("many bad images", "ten are named, all are counted")
 def test_of_many_bad_images_ten_are_named_and_all_are_counted(tmp_path):
     root = tree(tmp_path / "data", {"0.jpg": encoded(), **{f"{n}.jpg": b"" for n in range(1, 4)}})
 
@@ -285,12 +305,14 @@ def test_of_many_bad_images_ten_are_named_and_all_are_counted(tmp_path):
     assert lines[-1] == "  and 2 more; --skip-bad-images leaves such files out, for all frameworks alike"
 
 
+@pytest.mark.fault("a line break or an escape in the name of a bad file", "stands as `\\n` in the message")
 def test_a_line_break_in_a_name_breaks_no_message(tmp_path):
     root = tree(tmp_path / "data", {"0.jpg": encoded(), "a\nb\x1b[31m.jpg": b""})
 
     assert "a\\nb\\x1b[31m.jpg is not a JPEG" in refusal(root)
 
 
+@pytest.mark.fault("a class with bad images alone", "refused, with `--skip-bad-images` too")
 def test_a_class_that_has_only_bad_images_is_refused_also_when_they_are_left_out(tmp_path):
     root = tree(tmp_path / "data", {"0.jpg": encoded()})
     (root / "train/dog/0.jpg").write_bytes(b"")
@@ -298,6 +320,7 @@ def test_a_class_that_has_only_bad_images_is_refused_also_when_they_are_left_out
     assert f"{root}/train/dog holds no image that can be used" in refusal(root, skip_bad_images=True)
 
 
+@pytest.mark.fault("a data set of one class", "refused")
 def test_a_single_class_is_refused(tmp_path):
     root = tree(tmp_path / "data", {"0.jpg": encoded()}, classes=("cat",))
 
@@ -307,13 +330,15 @@ def test_a_single_class_is_refused(tmp_path):
 # --- in a session
 
 
-def test_how_many_images_were_left_out_is_said_and_saved_and_no_case_has_seen_them(suite, tmp_path):
+@pytest.mark.fault("images that were left out", "no case has seen them; their number is said and saved")
+@pytest.mark.parametrize("name", ANY_FRAMEWORK)
+def test_how_many_images_were_left_out_is_said_and_saved_and_no_case_has_seen_them(suite, tmp_path, name):
     root = tree(tmp_path / "data", {"0.jpg": encoded(), "1.jpg": encoded(), "bad.jpg": b""})
     options = (f"--dataset={root}", "--skip-bad-images", "--cache=on", "--stages=data_loading")
 
-    result = suite.run(*options, frameworks=",".join(["simulated", *INSTALLED]))
+    result = suite.run(*options, frameworks=name)
 
-    result.assert_outcomes(passed=1 + len(INSTALLED))
+    result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["left out: 4 images:", f"  {root}/train/cat/bad.jpg is not a JPEG"])
     (run,) = suite.saved()
     infos = [benchmark["extra_info"] for benchmark in run["benchmarks"]]
@@ -326,6 +351,10 @@ CHANGES = {
 }
 
 
+@pytest.mark.fault(
+    "data that change after the check: {fault}",
+    "the group is discarded, and so is every later one",
+)
 @pytest.mark.parametrize("fault", CHANGES)
 def test_data_that_change_while_they_are_measured_have_no_time(suite, tmp_path, monkeypatch, fault):
     root = tree(tmp_path / "data", {"0.jpg": encoded(), "1.jpg": encoded()})
@@ -340,13 +369,25 @@ def test_data_that_change_while_they_are_measured_have_no_time(suite, tmp_path, 
     assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == ["data_loading"]
 
 
+@pytest.mark.fault("one image a class, fewer images than a batch", "measured")
 @pytest.mark.skipif(not INSTALLED, reason="no framework is installed")
+@pytest.mark.nightly("12 processes of real frameworks; a pull request tries the pipelines alone")
 def test_one_image_a_class_and_fewer_than_a_batch_are_enough(suite, tmp_path):
     root = tree(tmp_path / "data", {"0.jpg": encoded()}, classes=("cat", "dog", "cow"))
 
     result = suite.run(f"--dataset={root}", "--cache=on", frameworks=",".join(INSTALLED))
 
     result.assert_outcomes(passed=6 * len(INSTALLED))
+
+
+def test_pipelines_take_one_image_a_class_and_fewer_than_a_batch(both, tmp_path):
+    manifest = read(tree(tmp_path / "data", {"0.jpg": encoded()}, classes=("cat", "dog", "cow")))
+
+    for pipeline in both.pipelines(manifest, cache="on"):
+        pipeline.build_model()
+        (epoch,) = pipeline.train(1)
+        assert (epoch["images"], pipeline.evaluate()["images"]) == (3, 3)
+    gate.same_pixels(both, manifest, BOUND)
 
 
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")

@@ -103,15 +103,19 @@ MODELS = [
 ]
 
 
+@pytest.mark.fault(
+    "a hostile model file: pickle, torch archive, Keras Lambda or class",
+    "refused, runs nothing; no option loads it",
+)
 @pytest.mark.parametrize(("maker", "recipe", "make"), MODELS)
-def test_a_hostile_model_file_is_refused_and_runs_nothing(failing, owned, maker, recipe, make):
+def test_a_hostile_model_file_is_refused_and_runs_nothing(failing, process_of, owned, maker, recipe, make):
     if maker not in (*INSTALLED, "simulated"):
         pytest.skip(f"{maker} is not installed")
     path = owned.with_name("model.keras" if maker == "tensorflow" else "model.npy")
     make(path, owned)
     load = ("call", {"target": "pipeline", "method": "load_model", "arguments": [str(path)]})
 
-    failing(maker, load, recipe=recipe)
+    failing(maker, load, worker=process_of(maker), recipe=recipe)
 
     assert not owned.exists()
 
@@ -164,6 +168,10 @@ def outcome(*arguments):
     return code, out.getvalue(), error.getvalue()
 
 
+@pytest.mark.fault(
+    "a saved run with scripts, terminal escapes, NaN, huge numbers",
+    "shown as text, or refused in a sentence by `report`, `compare`, `history`",
+)
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3))
 def test_a_saved_run_with_hostile_values_is_shown_as_text_or_refused_in_a_sentence(tmp_path_factory, changes):
@@ -207,6 +215,7 @@ BAD_JSON = {
 }
 
 
+@pytest.mark.fault("a saved run that is nested 100,000 deep, huge or cut", "refused in a sentence")
 @pytest.mark.parametrize("command", ["report", "compare"])
 @pytest.mark.parametrize("fault", BAD_JSON)
 def test_deep_huge_or_cut_json_is_refused_in_a_sentence(tmp_path, command, fault):
@@ -225,6 +234,7 @@ def test_deep_huge_or_cut_json_is_refused_in_a_sentence(tmp_path, command, fault
 SHELL = f"a; touch {OWNED}; $(touch {OWNED}) `touch {OWNED}` | && 'q\" = % //"
 
 
+@pytest.mark.fault("an interpreter in a folder named `a; touch b`", "started, runs nothing else")
 def test_an_interpreter_in_a_folder_with_a_hostile_name_is_started_as_it_is(owned, tmp_path):
     folder = tmp_path / SHELL.replace("/", "_")
     folder.mkdir()
@@ -236,6 +246,7 @@ def test_an_interpreter_in_a_folder_with_a_hostile_name_is_started_as_it_is(owne
         assert worker.request("unpatch") is None
 
 
+@pytest.mark.fault("shell syntax in options", "a value, or refused")
 def test_options_with_shell_syntax_are_values_or_refused(owned, suite, monkeypatch):
     monkeypatch.setenv("STAGEBENCH_CACHE", str(suite.folder / SHELL))
     options = ("--cache=on", "--stages=training")

@@ -25,6 +25,7 @@ from stagebench.measurement.schedule import Conditions, Schedule
 from stagebench.pipelines import INSTALLED
 from stagebench.reporting.progress import Progress
 from stagebench.session import Session
+from suite import ANY_FRAMEWORK
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 needs_torch = pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
@@ -45,10 +46,9 @@ def mounted(suite):
     def mount(folder, options):
         Path(folder).mkdir(parents=True, exist_ok=True)
         script = f'mount -t tmpfs -o {options} tmpfs "$0" && cd "$PWD" && exec "$@"'
-        suite.command = ["unshare", "-rm", "sh", "-c", script, str(folder), *suite.command]
+        suite.within = ["unshare", "-rm", "sh", "-c", script, str(folder)]
         return suite
 
-    mount.suite = suite
     return mount
 
 
@@ -63,6 +63,10 @@ def refused(result, sentence):
 # --- memory
 
 
+@pytest.mark.fault(
+    "a cache that the machine has no memory for",
+    "refused with the figures, before anything is measured",
+)
 @needs_torch
 def test_a_cache_that_does_not_fit_is_refused_with_the_figures(suite):
     result = suite.run(*QUICK, "--input-size=50000", frameworks="torch")
@@ -106,6 +110,10 @@ def test_what_a_case_takes_is_estimated_from_its_axes(monkeypatch, stage, change
     )
 
 
+@pytest.mark.fault(
+    "cases of a group that do not fit into memory together",
+    "refused with the figures, before anything is measured",
+)
 def test_rivals_are_in_memory_at_the_same_time(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda moment: 3000 * MIB)
     cases = [Case(**{**vars(CASE), "workers": 0, "recipe": recipe}) for recipe in ("matched", "published")]
@@ -114,6 +122,10 @@ def test_rivals_are_in_memory_at_the_same_time(monkeypatch):
     assert "about 3,544 MiB" in (memory.shortage("training", cases, Workload(2), MANIFEST) or "")
 
 
+@pytest.mark.fault(
+    "memory that others take at the moment",
+    "the group fails with the figures, the session does not",
+)
 def test_a_group_for_which_memory_is_short_now_fails_and_the_session_does_not(
     monkeypatch, tmp_path, small_dataset
 ):
@@ -128,6 +140,7 @@ def test_a_group_for_which_memory_is_short_now_fails_and_the_session_does_not(
     assert "MiB of memory, 0 MiB are there; instead: --cache=off" in result.reason
 
 
+@pytest.mark.fault("a container's memory limit", "counts as the memory that there is")
 @pytest.mark.parametrize(
     ("files", "available"),
     [
@@ -165,9 +178,10 @@ def test_the_memory_of_a_container_is_what_its_control_group_allows(monkeypatch,
     assert found == available if available else found > MIB
 
 
+@pytest.mark.fault("`ulimit -v` too low for a framework", "the case fails: the memory ran out")
 @needs_torch
 def test_a_limit_on_address_space_is_named_as_the_cause(suite):
-    suite.command = ["sh", "-c", 'ulimit -v 3000000; exec "$@"', "-", *suite.command]
+    suite.within = ["sh", "-c", 'ulimit -v 3000000; exec "$@"', "-"]
     result = suite.run(*QUICK, frameworks="torch")
 
     result.assert_outcomes(failed=1)
@@ -175,7 +189,9 @@ def test_a_limit_on_address_space_is_named_as_the_cause(suite):
     assert "Traceback" not in result.stdout.str()
 
 
+@pytest.mark.fault("`/dev/shm` of 64 MB, loader processes", "measured")
 @needs_torch
+@pytest.mark.nightly("six groups of torch")
 def test_loader_processes_work_in_a_container_of_64_mb_of_shared_memory(mounted):
     suite = mounted("/dev/shm", "size=64m")  # noqa: S108
     result = suite.run("--stages=data_loading", "--workers=0,2,4", frameworks="torch")
@@ -183,8 +199,10 @@ def test_loader_processes_work_in_a_container_of_64_mb_of_shared_memory(mounted)
     result.assert_outcomes(passed=6)
 
 
+@pytest.mark.fault("`/dev/shm` too small for loader processes", "refused with the figures")
 @needs_torch
 @pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.nightly("a mounted file system, and torch")
 def test_shared_memory_that_is_too_small_is_refused_with_the_figures(mounted, recipe):
     suite = mounted("/dev/shm", "size=64k")  # noqa: S108
     result = suite.run(*QUICK, "--workers=2", f"--recipes={recipe}", frameworks="torch")
@@ -193,6 +211,7 @@ def test_shared_memory_that_is_too_small_is_refused_with_the_figures(mounted, re
 
 
 @needs_torch
+@pytest.mark.nightly("a mounted file system, and torch")
 def test_pictures_on_their_way_from_loader_processes_are_estimated_at_their_own_size(mounted):
     suite = mounted("/dev/shm", "size=30m")  # noqa: S108
     large = ("--recipes=tuned", "--workers=2", "--cache=off", "--stages=data_loading", "--image-size=256")
@@ -201,7 +220,12 @@ def test_pictures_on_their_way_from_loader_processes_are_estimated_at_their_own_
     refused(suite.run(*large, frameworks="torch"), "takes about 36 MiB of shared memory")
 
 
+@pytest.mark.fault(
+    "`/dev/shm` that fills up (torch waits for ever)",
+    "the case is ended; says that shared memory had no space",
+)
 @needs_torch
+@pytest.mark.nightly("a mounted file system, and torch")
 def test_shared_memory_that_runs_out_later_is_named_as_the_cause(mounted, tmp_path):
     """The first picture, by which it is estimated, is small. Torch itself would wait for ever."""
     for split, name, number in product(("train", "test"), "ab", range(24)):
@@ -224,6 +248,8 @@ def test_shared_memory_that_runs_out_later_is_named_as_the_cause(mounted, tmp_pa
 # --- disk
 
 
+@pytest.mark.fault("no space for the data set", "one sentence, nothing half")
+@pytest.mark.nightly("a full disk beyond one of its kind")
 def test_no_space_for_the_data_set_is_one_sentence(mounted, tmp_path, monkeypatch):
     monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path / "cache"))
     suite = mounted(tmp_path, "size=60k")
@@ -231,6 +257,8 @@ def test_no_space_for_the_data_set_is_one_sentence(mounted, tmp_path, monkeypatc
     refused(suite.run(*QUICK), "No space left on device")
 
 
+@pytest.mark.fault("no space for the trained weights", "one sentence")
+@pytest.mark.nightly("a full disk beyond one of its kind")
 def test_no_space_for_the_trained_weights_is_one_sentence(mounted, tmp_path, monkeypatch):
     monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
     suite = mounted(tmp_path / "weights", "nr_inodes=1")
@@ -239,19 +267,22 @@ def test_no_space_for_the_trained_weights_is_one_sentence(mounted, tmp_path, mon
     refused(suite.run("--stages=exporting"), "cannot be written: No space left on device")
 
 
+@pytest.mark.fault("no space for the journal", "one sentence")
+@pytest.mark.nightly("a full disk beyond one of its kind")
 def test_no_space_for_the_journal_is_one_sentence(mounted):
     suite = mounted(".benchmarks/journal", "size=4k")
 
     refused(suite.run(*QUICK, "--rounds=100"), "cannot be written: No space left on device")
 
 
+@pytest.mark.fault("no space for the result", "no half file; `--resume` takes it from the journal")
 def test_no_space_for_the_result_leaves_it_in_the_journal_and_no_half_file(mounted):
-    command, saved = mounted.suite.command, Path(".benchmarks", get_machine_id())
+    saved = Path(".benchmarks", get_machine_id())
     suite = mounted(saved, "size=4k")
     refused(suite.run(*QUICK), "takes what is finished from the journal")
     assert list(saved.iterdir()) == []
 
-    suite.command = command
+    suite.within = []
     result = suite.run(*QUICK, "--resume")
 
     result.assert_outcomes(passed=1)
@@ -259,7 +290,9 @@ def test_no_space_for_the_result_leaves_it_in_the_journal_and_no_half_file(mount
     assert len(suite.saved()) == 1
 
 
+@pytest.mark.fault("no space for `{option}`", "no half file; the result is saved, or in the journal")
 @pytest.mark.parametrize("option", ["--report=full/run.html", "--benchmark-json=full/run.json"])
+@pytest.mark.nightly("a full disk beyond one of its kind")
 def test_no_space_for_a_file_that_was_asked_for_leaves_no_half_file(mounted, option):
     suite = mounted("full", "size=4k")
     result = suite.run(*QUICK, option)
@@ -270,6 +303,8 @@ def test_no_space_for_a_file_that_was_asked_for_leaves_no_half_file(mounted, opt
     assert suite.saved() or list(Path(".benchmarks/journal").iterdir()), "the result is lost"
 
 
+@pytest.mark.fault("no space for a model", "the case fails: no space is left")
+@pytest.mark.nightly("a full disk beyond one of its kind")
 def test_no_space_for_a_model_fails_its_case_in_one_sentence(mounted, tmp_path, monkeypatch, framework):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     suite = mounted(tmp_path, "size=1m")
@@ -283,7 +318,9 @@ def test_no_space_for_a_model_fails_its_case_in_one_sentence(mounted, tmp_path, 
 READ_ONLY = {"here": "no result can be kept in ", "cache": "the data set cannot be stored in "}
 
 
+@pytest.mark.fault("a folder that cannot be written: {where}", "named before anything is measured")
 @pytest.mark.parametrize("where", READ_ONLY)
+@pytest.mark.nightly("a full disk beyond one of its kind")
 def test_a_read_only_folder_is_named_before_anything_is_measured(mounted, tmp_path, monkeypatch, where):
     if where == "cache":
         monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
@@ -294,6 +331,7 @@ def test_a_read_only_folder_is_named_before_anything_is_measured(mounted, tmp_pa
     assert "training: cpu" not in result.stdout.str()
 
 
+@pytest.mark.fault("a link or a device as the file to write", "stays what it is")
 def test_a_link_and_a_device_that_are_written_to_stay_what_they_are(tmp_path):
     target, link = tmp_path / "target.json", tmp_path / "link.json"
     target.write_text("old")
@@ -310,6 +348,7 @@ def test_a_link_and_a_device_that_are_written_to_stay_what_they_are(tmp_path):
 # --- other surroundings
 
 
+@pytest.mark.fault("no home", "named, if no cache folder is given")
 def test_a_home_that_does_not_exist_is_named_where_it_is_needed(suite, monkeypatch):
     for name in ("STAGEBENCH_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -318,32 +357,34 @@ def test_a_home_that_does_not_exist_is_named_where_it_is_needed(suite, monkeypat
     refused(suite.run(*QUICK), "the data set cannot be stored in /proc/nobody/.cache/stagebench/")
 
 
-def test_a_home_that_does_not_exist_is_not_needed_with_a_cache_folder(suite, monkeypatch):
+@pytest.mark.parametrize("name", ANY_FRAMEWORK)
+def test_a_home_that_does_not_exist_is_not_needed_with_a_cache_folder(suite, monkeypatch, name):
     monkeypatch.setenv("HOME", "/proc/nobody")
 
-    suite.run(*QUICK, frameworks=",".join(["simulated", *INSTALLED])).assert_outcomes(
-        passed=1 + len(INSTALLED)
-    )
+    suite.run(*QUICK, frameworks=name).assert_outcomes(passed=1)
 
 
-def test_paths_with_spaces_and_the_locale_c_are_fine(suite, tmp_path, monkeypatch):
+@pytest.mark.fault("`LANG=C`, paths with spaces and snowmen", "measured")
+@pytest.mark.parametrize("name", ANY_FRAMEWORK)
+def test_paths_with_spaces_and_the_locale_c_are_fine(suite, tmp_path, monkeypatch, name):
     folder = tmp_path / "a b \N{SNOWMAN}"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name, value in {"TMPDIR": folder, "STAGEBENCH_CACHE": folder, "LANG": "C", "LC_ALL": "C"}.items():
-        monkeypatch.setenv(name, str(value))
+    for variable, value in {"TMPDIR": folder, "STAGEBENCH_CACHE": folder, "LANG": "C", "LC_ALL": "C"}.items():
+        monkeypatch.setenv(variable, str(value))
 
-    result = suite.run(*QUICK, "--report=a b.html", frameworks=",".join(["simulated", *INSTALLED]))
+    result = suite.run(*QUICK, "--report=a b.html", frameworks=name, fresh=True)
 
-    result.assert_outcomes(passed=1 + len(INSTALLED))
+    result.assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("frameworks", ["simulated", *INSTALLED])
-def test_one_core_is_enough(suite, frameworks):
+@pytest.mark.fault("one core", "measured")
+@pytest.mark.parametrize("name", ANY_FRAMEWORK)
+def test_one_core_is_enough(suite, name):
     core = min(os.sched_getaffinity(0))
-    suite.command = ["taskset", "-c", str(core), *suite.command]
+    suite.within = ["taskset", "-c", str(core)]
 
-    suite.run(*QUICK, frameworks=frameworks).assert_outcomes(passed=1)
+    suite.run(*QUICK, frameworks=name).assert_outcomes(passed=1)
 
 
 BACKWARDS = """
@@ -353,35 +394,41 @@ time.time = lambda: original() - 3600 * next(jumps)
 """
 
 
+@pytest.mark.fault("a clock that is set back", "changes no time")
 def test_a_clock_that_is_set_back_changes_no_time(suite, monkeypatch):
     (suite.folder / "backwards").mkdir()
     (suite.folder / "backwards/sitecustomize.py").write_text(BACKWARDS)
     monkeypatch.setenv("PYTHONPATH", str(suite.folder / "backwards"))
 
-    suite.run("--cache=on", "--processes=2").assert_outcomes(passed=6)
+    suite.run("--cache=on", "--processes=2", fresh=True).assert_outcomes(passed=6)
 
     (run,) = suite.saved()
     assert all(0 < seconds < 5 for b in run["benchmarks"] for seconds in b["stats"]["data"])
 
 
+@pytest.mark.fault("300 open files, 40 cases in a group", "measured")
+@pytest.mark.nightly("40 processes")
 def test_300_open_files_are_enough_for_forty_rivals(suite):
-    suite.command = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-", *suite.command]
+    suite.within = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-"]
     workers = ",".join(map(str, range(40)))
 
     suite.run(*QUICK, f"--workers={workers}", "--rounds=1").assert_outcomes(passed=40)
 
 
+@pytest.mark.fault("300 open files, loader processes", "measured")
 @needs_torch
+@pytest.mark.nightly("six groups of torch")
 def test_300_open_files_are_enough_for_loader_processes(suite):
-    suite.command = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-", *suite.command]
+    suite.within = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-"]
 
     result = suite.run("--stages=data_loading", "--workers=0,2,4", "--batch-sizes=1", frameworks="torch")
 
     result.assert_outcomes(passed=6)
 
 
+@pytest.mark.fault("too few open files", "cases fail with that reason, the others do not")
 def test_too_few_open_files_are_named_and_fail_no_other_case(suite):
-    suite.command = ["sh", "-c", 'ulimit -n 40; exec "$@"', "-", *suite.command]
+    suite.within = ["sh", "-c", 'ulimit -n 40; exec "$@"', "-"]
     workers = ",".join(map(str, range(20)))
     result = suite.run("--cache=on", "--stages=training,evaluation", f"--workers={workers}", "--rounds=1")
 

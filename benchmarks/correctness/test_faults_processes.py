@@ -17,9 +17,9 @@ from alive import is_alive
 from pair import Pair
 from stagebench.case import STAGES
 from stagebench.measurement import process as process_module
-from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.scratch import scratch_folder
 from stagebench.pipelines import INSTALLED
+from suite import wait_for
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # looked at, not written to
 TRAIN = ("call", {"target": "pipeline", "method": "train", "arguments": [1]})
@@ -47,6 +47,10 @@ def left(tmp_path, monkeypatch):
 # --- a worker process
 
 
+@pytest.mark.fault(
+    "a worker process in which all work comes to a {fault}",
+    "ended after five minutes without work; says where it hung",
+)
 @pytest.mark.parametrize("fault", ["stop", "hang"])
 def test_a_process_that_computes_nothing_is_ended_also_without_a_timeout(failing, monkeypatch, fault):
     monkeypatch.setattr(process_module, "IDLE_SECONDS", 3.0)
@@ -55,6 +59,7 @@ def test_a_process_that_computes_nothing_is_ended_also_without_a_timeout(failing
     assert "has computed nothing for 3 s; its worker process was ended" in failing("simulated", TRAIN)
 
 
+@pytest.mark.fault("a worker process that dies while it starts", "its case fails")
 def test_a_process_that_dies_while_it_starts_fails_its_case_alone(faulty):
     result = faulty("kill", stage="opening")
 
@@ -62,6 +67,7 @@ def test_a_process_that_dies_while_it_starts_fails_its_case_alone(faulty):
     result.stdout.fnmatch_lines("simulated-*-workers2-*: the worker process was killed by SIGKILL*")
 
 
+@pytest.mark.fault("a worker process that dies while it sends a result", "its case fails")
 def test_a_process_that_dies_while_it_sends_is_an_error(failing):
     half = "io.write(b'\\x07\\0\\0') or io.outfile.flush() or os.kill(os.getpid(), signal.SIGKILL)"
     of_execnet = "for io in gc.get_objects() if type(io).__name__ == 'Popen2IO'"
@@ -72,6 +78,7 @@ def test_a_process_that_dies_while_it_sends_is_an_error(failing):
     assert found.startswith("case: the worker process was killed by SIGKILL")
 
 
+@pytest.mark.fault("a worker process that prints 50 MB", "measured")
 def test_megabytes_on_stdout_are_no_answer_and_stop_nothing(faulty):
     result = faulty("babble")
 
@@ -79,6 +86,7 @@ def test_megabytes_on_stdout_are_no_answer_and_stop_nothing(faulty):
     assert "babble" not in result.stdout.str()
 
 
+@pytest.mark.fault("a pipeline that raises an error", "its case fails with one sentence, then the traceback")
 def test_what_a_pipeline_raises_stands_in_one_sentence_before_its_traceback(faulty):
     result = faulty("raise")
 
@@ -86,9 +94,11 @@ def test_what_a_pipeline_raises_stands_in_one_sentence_before_its_traceback(faul
     result.stdout.fnmatch_lines("simulated-*-workers2-*: the pipeline raised an error: simulated failure")
 
 
+@pytest.mark.fault("a loader process that is killed", "its case fails with that reason")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 @pytest.mark.parametrize("recipe", ["matched", "tuned"])
-def test_a_loader_process_that_is_killed_is_named(failing, recipe):
+@pytest.mark.xdist_group("torch")
+def test_a_loader_process_that_is_killed_is_named(failing, process_of, recipe):
     reads = {"matched": "data:JpegImages.__getitem__", "tuned": "tuned.data:JpegFiles.__getitems__"}
     patch = {
         "target": f"stagebench.pipelines.pytorch.{reads[recipe]}",
@@ -96,21 +106,27 @@ def test_a_loader_process_that_is_killed_is_named(failing, recipe):
     }
     load = ("call", {"target": "pipeline", "method": "load_data", "arguments": []})
 
-    found = failing("torch", ("patch", patch), load, workers=2, recipe=recipe)
+    worker = process_of("torch")
 
-    assert found.startswith("case: a loader process of --workers died: DataLoader worker (pid")
+    try:
+        found = failing("torch", ("patch", patch), load, worker=worker, workers=2, recipe=recipe)
+    finally:
+        worker.request("unpatch")
+
+    assert found.startswith("torch: a loader process of --workers died: DataLoader worker (pid")
     assert "Traceback" not in found
 
 
+@pytest.mark.fault("loader processes forked beside threads", "they work")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 @pytest.mark.parametrize("recipe", ["matched", "tuned"])
-def test_loader_processes_are_forked_safely_after_threads_have_computed(tmp_path, small_dataset, recipe):
-    with WorkerProcess("torch", tmp_path) as worker:
-        (pipeline,) = Pair({"torch": worker}, small_dataset).pipelines(workers=2, recipe=recipe)
-        pipeline.build_model()
-        for _ in range(3):
-            pipeline.train(1)  # all threads compute, then loader processes are forked, and so on
-            assert pipeline.evaluate()["images"] == 110
+@pytest.mark.xdist_group("torch")
+def test_loader_processes_are_forked_safely_after_threads_have_computed(process_of, small_dataset, recipe):
+    (pipeline,) = Pair({"torch": process_of("torch")}, small_dataset).pipelines(workers=2, recipe=recipe)
+    pipeline.build_model()
+    for _ in range(3):
+        pipeline.train(1)  # all threads compute, then loader processes are forked, and so on
+        assert pipeline.evaluate()["images"] == 110
 
 
 # --- pytest itself
@@ -130,13 +146,20 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.fault(
+    "a session that ends by {way}",
+    "no process left, no half file; `--resume` completes the run",
+)
+@pytest.mark.parametrize(
+    "moment",
+    [0, *(pytest.param(n, marks=pytest.mark.nightly("a moment beyond the first")) for n in (1, 2, 3))],
+)
 @pytest.mark.parametrize("way", WAYS)
 def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, left, way, moment):
     chance = random.Random(f"{way} {moment}")
     script = {stage: {"cost": {"seconds": 0.03}} for stage in STAGES}
     process = suite.start(json.dumps(script), "--cache=on", "--processes=2")
-    suite.wait_for(process, "benchmark")
+    wait_for(process, "benchmark")
     time.sleep(chance.uniform(0, 4))
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     WAYS[way](process, chance.uniform(0, 0.5))
@@ -156,6 +179,8 @@ def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, le
     assert left() == []
 
 
+@pytest.mark.fault("`kill -9` beside loader processes", "no process and no shared memory left")
+@pytest.mark.nightly("waits for torch's loader processes: up to half a minute")
 @pytest.mark.skipif("torch" not in INSTALLED or not SHARED_MEMORY.is_dir(), reason="no torch, or no /dev/shm")
 def test_kill_9_while_loader_processes_run_leaves_no_process_and_no_shared_memory(suite):
     before = {path.name for path in SHARED_MEMORY.iterdir()}
@@ -172,9 +197,10 @@ def test_kill_9_while_loader_processes_run_leaves_no_process_and_no_shared_memor
     assert not [name for name in {path.name for path in SHARED_MEMORY.iterdir()} - before if "torch" in name]
 
 
+@pytest.mark.fault("SIGTERM", "saves what is finished, as Ctrl-C does")
 def test_sigterm_saves_what_is_finished_like_ctrl_c(suite, left):
     process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
-    suite.wait_for(process, "[2/6] model_building")
+    wait_for(process, "[2/6] model_building")
     while not left():  # until training has begun
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -185,9 +211,10 @@ def test_sigterm_saves_what_is_finished_like_ctrl_c(suite, left):
     assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == ["data_loading", "model_building"]
 
 
+@pytest.mark.fault("`kill -9`: temporary files", "go with the next session")
 def test_the_folder_of_a_killed_session_goes_with_the_next_and_that_of_a_living_one_stays(suite, left):
     process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
-    suite.wait_for(process, "[2/6] model_building")
+    wait_for(process, "[2/6] model_building")
     while not left():
         time.sleep(0.05)
     of_the_first = left()
@@ -202,6 +229,7 @@ def test_the_folder_of_a_killed_session_goes_with_the_next_and_that_of_a_living_
     assert left() == []
 
 
+@pytest.mark.fault("temporary files of another program, of a like name", "left alone")
 def test_a_folder_of_another_program_is_left_alone(tmp_path, left):
     (tmp_path / "stagebench-venv").mkdir()
     for name in ("stagebench-venv/.lock", "stagebench-venv.lock"):

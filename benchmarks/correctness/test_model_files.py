@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagebench.case import RECIPES
+from pair import BY_RECIPE
 
 pytestmark = pytest.mark.gate
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", BY_RECIPE)
 def test_a_reloaded_model_is_equal_in_another_process(
     open_pipeline, second_worker, framework, model_file, recipe
 ):
@@ -31,7 +31,7 @@ def test_a_reloaded_model_is_equal_in_another_process(
     assert difference == 0, f"logits differ by {difference:.1e}"
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", BY_RECIPE)
 def test_a_loaded_model_evaluates_like_the_saved_one(open_pipeline, framework, model_file, recipe):
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()

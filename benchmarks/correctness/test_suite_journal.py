@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,9 +14,10 @@ from stagebench.measurement.fingerprint import differences, fingerprint
 from stagebench.measurement.journal import Journal
 from stagebench.measurement.sample import Failure
 from stagebench.measurement.schedule import Conditions, Schedule
+from suite import start_suite, wait_for
 
 HANG = '{"training": {"fault": "hang"}}'
-OPTIONS = ("--cache=on", "--stages=data_loading,model_building,training")
+OPTIONS = ("--cache=on", "--stages=data_loading,model_building,training", "--processes=2")
 
 
 @pytest.fixture
@@ -24,26 +26,41 @@ def journals(suite):
     return lambda: sorted(suite.folder.glob(".benchmarks/journal/*"))
 
 
-def killed_while_training(suite, *options):
-    """Run the suite and kill it while it measures the third of its groups; returns its journal."""
-    process = suite.start(HANG, *OPTIONS, *options)
-    suite.wait_for(process, "[2/3] model_building")
-    process.kill()
-    process.communicate()
+@pytest.fixture(scope="module")
+def interrupted(suite_cache, tmp_path_factory):
+    """A folder in which the suite was killed while it measured the third of its groups."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STAGEBENCH_CACHE", str(suite_cache))
+        process = start_suite(folder, HANG, *OPTIONS)
+    kill_after(process, "[2/3] model_building")
+    return folder
+
+
+@pytest.fixture
+def journal(suite, interrupted):
+    """The journal that the killed suite has left in this test's folder."""
+    shutil.copytree(interrupted, suite.folder, dirs_exist_ok=True)
     (journal,) = suite.folder.glob(".benchmarks/journal/*.jsonl")
     return journal
+
+
+def kill_after(process, line):
+    wait_for(process, line)
+    process.kill()
+    process.communicate()
 
 
 def lines_of(journal):
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
-def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journals):
-    before = {line["group"]: line for line in lines_of(killed_while_training(suite, "--processes=2"))}
+def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journal, journals):
+    before = {line["group"]: line for line in lines_of(journal)}
     assert suite.saved() == []
     assert [group.partition(":")[0] for group in before] == ["data_loading", "model_building"]
 
-    result = suite.run(*OPTIONS, "--processes=2", "--resume")
+    result = suite.run(*OPTIONS, "--resume")
 
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["--resume: 2 finished groups in *", "*model_building*: taken from the *"])
@@ -57,8 +74,7 @@ def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journals):
     assert journals() == [], "the journal of a session that ended well is left behind"
 
 
-def test_a_resumed_session_saves_what_an_uninterrupted_one_does(suite):
-    killed_while_training(suite)
+def test_a_resumed_session_saves_what_an_uninterrupted_one_does(suite, journal):
     suite.run(*OPTIONS, "--resume")
     suite.run(*OPTIONS)
 
@@ -71,23 +87,16 @@ def test_a_resumed_session_saves_what_an_uninterrupted_one_does(suite):
 
 
 def test_a_session_that_is_killed_again_loses_nothing(suite):
-    process = suite.start(HANG, *OPTIONS)
-    suite.wait_for(process, "[1/3] data_loading")
-    process.kill()
-    process.communicate()
-    second = suite.start(HANG, *OPTIONS, "--resume")
-    suite.wait_for(second, "[2/3] model_building")
-    second.kill()
-    second.communicate()
+    kill_after(suite.start(HANG, *OPTIONS), "[1/3] data_loading")
+    kill_after(suite.start(HANG, *OPTIONS, "--resume"), "[2/3] model_building")
     result = suite.run(*OPTIONS, "--resume")
 
     result.stdout.fnmatch_lines("--resume: 2 finished groups in *")
     assert result.stdout.str().count("taken from the interrupted run") == 2
 
 
-def test_what_a_resumed_session_does_not_ask_for_stays(suite, journals):
-    (journal,) = [killed_while_training(suite)]
-    suite.run("--cache=on", "--stages=model_building", "--resume").assert_outcomes(passed=1)
+def test_what_a_resumed_session_does_not_ask_for_stays(suite, journal, journals):
+    suite.run(*OPTIONS, "--stages=model_building", "--resume").assert_outcomes(passed=1)
     assert journals() == [journal]
 
     result = suite.run(*OPTIONS, "--resume")
@@ -96,8 +105,7 @@ def test_what_a_resumed_session_does_not_ask_for_stays(suite, journals):
     assert journals() == []
 
 
-def test_a_resumed_session_with_other_options_spoils_nothing(suite, journals):
-    killed_while_training(suite)
+def test_a_resumed_session_with_other_options_spoils_nothing(suite, journal, journals):
     other = suite.run(*OPTIONS, "--resume", "--epochs=2")
     result = suite.run(*OPTIONS, "--resume")
 
@@ -129,8 +137,7 @@ def test_a_group_whose_check_has_failed_is_measured_again(suite, monkeypatch):
     assert result.stdout.str().count("taken from the interrupted run") == 2
 
 
-def test_a_damaged_line_is_measured_again(suite):
-    journal = killed_while_training(suite)
+def test_a_damaged_line_is_measured_again(suite, journal):
     lines = lines_of(journal)
     del lines[0]["results"][0]["processes"][0]["cold"]
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines) + "[1, 2]\nno JSON\n")
@@ -142,8 +149,7 @@ def test_a_damaged_line_is_measured_again(suite):
     )
 
 
-def test_a_group_that_would_be_measured_otherwise_is_not_taken(suite):
-    journal = killed_while_training(suite)
+def test_a_group_that_would_be_measured_otherwise_is_not_taken(suite, journal):
     lines = lines_of(journal)
     lines[0]["fingerprint"]["code"] = "0" * 16
     lines[1]["fingerprint"]["machine"]["cpu"]["brand_raw"] = "Another CPU"
@@ -184,8 +190,8 @@ def test_the_fingerprint_holds_what_the_result_depends_on(small_dataset, change,
     assert (named in found) if named else not found
 
 
-def test_a_line_that_was_cut_off_is_measured_again(suite):
-    journal = killed_while_training(suite)
+@pytest.mark.fault("a line of the journal that is cut off", "its group is measured again")
+def test_a_line_that_was_cut_off_is_measured_again(suite, journal):
     journal.write_bytes(journal.read_bytes()[:-100])
     result = suite.run(*OPTIONS, "--resume")
 
@@ -217,7 +223,7 @@ def test_with_nothing_to_resume_everything_is_measured(suite):
 def test_a_failed_assert_in_a_hook_loses_nothing(suite, monkeypatch):
     (suite.folder / "broken.py").write_text("def pytest_benchmark_update_json():\n    assert False\n")
     monkeypatch.setenv("PYTHONPATH", str(suite.folder))
-    suite.run(*OPTIONS, "-p", "broken")
+    suite.run(*OPTIONS, "-p", "broken", fresh=True)  # it ends in an exception
     assert suite.saved() == []
 
     result = suite.run(*OPTIONS, "--resume")
@@ -226,6 +232,7 @@ def test_a_failed_assert_in_a_hook_loses_nothing(suite, monkeypatch):
     assert len(suite.saved()[0]["benchmarks"]) == 3
 
 
+@pytest.mark.fault("two sessions that measure", "in turn, both save")
 def test_two_sessions_at_once_measure_in_turn_and_both_save(suite):
     slow = '{"training": {"cost": {"seconds": 0.5}}}'
     options = ("--cache=on", "--stages=data_loading,training")
@@ -242,7 +249,7 @@ def test_two_sessions_at_once_measure_in_turn_and_both_save(suite):
 def test_a_journal_of_a_living_session_is_not_taken(suite):
     folder = suite.folder / ".benchmarks" / "journal"
     process = suite.start(HANG, *OPTIONS)
-    suite.wait_for(process, "[2/3] model_building")
+    wait_for(process, "[2/3] model_building")
     living = Journal(folder, resume=True).groups
     process.kill()
     process.communicate()

@@ -15,6 +15,7 @@ from stagebench.case import Case, Workload
 from stagebench.measurement import worker as worker_module
 from stagebench.measurement.process import WorkerProcess
 from stagebench.pipelines import FRAMEWORKS
+from suite import ANY_FRAMEWORK
 
 
 def saved_cases(suite):
@@ -34,6 +35,7 @@ def faulty(suite, monkeypatch):
     return run
 
 
+@pytest.mark.fault("a worker process that takes longer than `--stage-timeout`", "ended; says where it was")
 def test_a_stage_that_hangs_is_ended_and_fails_its_case_alone(suite, faulty):
     result = faulty("hang", "--stage-timeout=3")
 
@@ -47,9 +49,10 @@ def test_a_stage_that_hangs_is_ended_and_fails_its_case_alone(suite, faulty):
     assert saved_cases(suite) == [("data_loading", 0), ("data_loading", 2), ("model_building", 0)]
 
 
+@pytest.mark.fault("a worker process that runs out of memory", "its case fails")
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS has no limit on address space")
 def test_a_case_that_eats_the_memory_fails_alone(suite, faulty, monkeypatch):
-    suite.command = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", *suite.command]
+    suite.within = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-"]
     result = faulty("eat_memory")
 
     result.assert_outcomes(passed=3, failed=1)
@@ -57,6 +60,10 @@ def test_a_case_that_eats_the_memory_fails_alone(suite, faulty, monkeypatch):
     assert ("model_building", 2) not in saved_cases(suite)
 
 
+@pytest.mark.fault(
+    "a system that runs out of memory and looks for a victim",
+    "it takes the worker process, not pytest",
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 def test_where_memory_runs_out_the_system_ends_a_worker_process_and_not_pytest(tmp_path, small_dataset):
     with WorkerProcess("case", tmp_path) as process:
@@ -70,8 +77,9 @@ def test_where_memory_runs_out_the_system_ends_a_worker_process_and_not_pytest(t
 CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
 
 
-def test_threads_are_pinned_in_every_framework_alike(suite, framework):
-    result = suite.run("--cache=on", "--stages=training", "--threads=1", frameworks=framework)
+@pytest.mark.parametrize("name", ANY_FRAMEWORK[1:])
+def test_threads_are_pinned_in_every_framework_alike(suite, name):
+    result = suite.run("--cache=on", "--stages=training", "--threads=1", frameworks=name)
 
     result.assert_outcomes(passed=1)
     (run,) = suite.saved()
@@ -83,36 +91,35 @@ def test_threads_are_pinned_in_every_framework_alike(suite, framework):
         assert cpu_seconds <= 1.1 * seconds + 0.02, "more than one processor has computed"
 
 
-def set_up_training(process, framework, folder, dataset, **limits):
-    """Bring a worker process to where training begins."""
+@pytest.fixture
+def training(framework, second_worker, tmp_path, small_dataset):
+    """A process of the framework that retains memory, where training begins."""
+    process = second_worker(framework)
     workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
     case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
-    process.send_open(case, Workload(100), dataset, **limits)
+    process.send_open(case, Workload(100), small_dataset, retain_memory=True)
     process.receive()
-    process.request("set_up", stage="training", folder=folder)
+    process.request("set_up", stage="training", folder=tmp_path)
+    return process
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-def test_a_process_that_retains_memory_takes_none_anew_in_every_step(framework, tmp_path, small_dataset):
+def test_a_process_that_retains_memory_takes_none_anew_in_every_step(training):
     """Without the option many a torch process touches 40,000 pages anew in every round."""
-    with WorkerProcess("case", tmp_path) as process:
-        set_up_training(process, framework, tmp_path, small_dataset, retain_memory=True)
-        faults = [process.request("execute")["page_faults"] for _ in range(6)]
+    faults = [training.request("execute")["page_faults"] for _ in range(6)]
 
     assert min(faults[1:]) < 1000, f"page faults by round: {faults}"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
-def test_a_process_that_waits_does_not_compute(framework, tmp_path, small_dataset):
-    with WorkerProcess("case", tmp_path) as process:
-        set_up_training(process, framework, tmp_path, small_dataset)
-        waiting = 0.0
-        for _ in range(4):
-            process.request("execute")
-            before = process._process.cpu_times()
-            time.sleep(0.3)
-            after = process._process.cpu_times()
-            waiting += after.user + after.system - before.user - before.system
+def test_a_process_that_waits_does_not_compute(training):
+    waiting = 0.0
+    for _ in range(4):
+        training.request("execute")
+        before = training._process.cpu_times()
+        time.sleep(0.3)
+        after = training._process.cpu_times()
+        waiting += after.user + after.system - before.user - before.system
 
     assert waiting <= 0.03, f"computed for {waiting:.2f} s of 1.2 s in which it was to wait"
 

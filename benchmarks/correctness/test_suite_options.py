@@ -107,14 +107,9 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_known_ones(suite, option,
     assert "Traceback" not in result.stderr.str()
 
 
-def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(suite, monkeypatch):
-    (suite.folder / "hide.py").write_text(
-        "import importlib.util\n"
-        "find_spec = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find_spec(name, *a)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(suite.folder))
-    result = suite.run("-p", "hide", "--cache=on", "-rs", frameworks="torch,simulated")
+def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(suite, hide):
+    hide("torch")
+    result = suite.run("--cache=on", "-rs", frameworks="torch,simulated")
 
     result.assert_outcomes(passed=6, skipped=6)
     result.stdout.fnmatch_lines("*torch: torch not installed here; try: pip install torch torchvision")
@@ -128,7 +123,7 @@ def test_without_any_framework_the_error_says_what_to_install(suite, monkeypatch
         "importlib.util.find_spec = lambda name, *a: None if name in hidden else find_spec(name, *a)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(suite.folder))
-    result = suite._pytester.run(*suite.command, "-p", "hide")
+    result = suite.run("-p", "hide", frameworks=None, fresh=True)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
@@ -138,7 +133,7 @@ def test_without_any_framework_the_error_says_what_to_install(suite, monkeypatch
 
 def test_cuda_without_a_gpu_is_skipped_with_the_reason(suite, monkeypatch):
     monkeypatch.setenv("PATH", "")  # no nvidia-smi, whatever the machine has
-    result = suite.run("--devices=cpu,cuda", "--cache=on", "--stages=training", "-rs")
+    result = suite.run("--devices=cpu,cuda", "--cache=on", "--stages=training", "-rs", fresh=True)
 
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines("*no NVIDIA GPU here: nvidia-smi lists none")

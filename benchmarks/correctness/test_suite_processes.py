@@ -20,6 +20,7 @@ from stagebench.environments import NEEDED
 from stagebench.measurement.process import WorkerError, WorkerProcess
 from stagebench.measurement.schedule import turns
 from stagebench.pipelines import INSTALLED
+from suite import wait_for
 
 WATCHER = """
 import sys
@@ -41,7 +42,8 @@ def watched(suite, monkeypatch):
 
 @pytest.mark.parametrize("option", ["--collect-only", "--stages=model_building"])
 def test_no_framework_is_imported_in_the_pytest_process(watched, option):
-    result = watched.run("-p", "watcher", "-s", option, "--cache=on", frameworks=",".join(INSTALLED))
+    options = ("-p", "watcher", "-s", option, "--cache=on")
+    result = watched.run(*options, frameworks=",".join(INSTALLED), fresh=True)
 
     assert result.ret == 0
     assert "frameworks in the pytest process: []" in result.stdout.str()
@@ -54,6 +56,10 @@ def test_rounds_of_rivals_interleave():
     assert "".join(islice(turns("ABC"), 2)) == "ABCCBA"
 
 
+@pytest.mark.fault(
+    "a worker process that dies of {name}",
+    "its case fails with the signal and the process's last words",
+)
 @pytest.mark.parametrize(("fault", "name"), [("kill", "SIGKILL"), ("segfault", "SIGSEGV")])
 def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fault, name):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"model_building": {"fault": fault, "workers": 2}}))
@@ -71,7 +77,7 @@ def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fau
 def start(suite):
     """Start the suite without waiting for it, and wait until it measures the stage that hangs."""
     process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
-    suite.wait_for(process, "[2/6] model_building")
+    wait_for(process, "[2/6] model_building")
     pytest_process = psutil.Process(process.pid)
     wait_until(lambda: any(is_worker(child) for child in pytest_process.children()))
     return process, pytest_process.children(recursive=True)
@@ -133,11 +139,13 @@ def test_groups_are_measured_one_after_the_other(suite):
     assert [number for number, _ in groupby(line.split("]")[0] for line in lines)] == ["[1/2", "[2/2"]
 
 
+@pytest.mark.fault("a worker process whose interpreter is no Python", "its case fails")
 def test_a_worker_process_that_cannot_start_says_so(tmp_path):
     with pytest.raises(WorkerError, match="case: /bin/false could not be started as a worker process"):
         WorkerProcess("case", tmp_path, python="/bin/false")
 
 
+@pytest.mark.nightly("a session of TensorFlow")
 def test_a_users_keras_settings_change_nothing(suite, monkeypatch):
     if "tensorflow" not in INSTALLED:
         pytest.skip("tensorflow is not installed")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import gate
-from pair import Pair
-from stagebench.case import RECIPES
+from pair import BY_RECIPE, Pair
 from stagebench.specification import NETWORK, fold_batch_norm
 
 
@@ -63,7 +62,7 @@ SLEEPY = {
 METHOD = {"torch": "_epoch", "tensorflow": "_loader"}
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", BY_RECIPE)
 def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, recipe):
     module = {"torch": "pytorch"}.get(framework, framework) + (".tuned" if recipe == "tuned" else "")
     target = f"stagebench.pipelines.{module}:Pipeline.{METHOD[framework]}"
@@ -80,7 +79,7 @@ def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, rec
     assert BATCHES * SLEEP <= watched["data_wait_seconds"] <= watched["seconds"], watched
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", BY_RECIPE)
 def test_a_training_step_is_no_wait_for_data(open_pipeline, process_of, framework, recipe):
     if framework != "torch":
         pytest.skip("a step inside TensorFlow's graph cannot be made to sleep")

@@ -20,6 +20,9 @@ SIMULATED = "stagebench.pipelines.simulated"
 COST = {"training": {"cost": {"seconds": 0.02}}, "evaluation": {"cost": {"seconds": 0.02}}}
 TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=3", "--processes=5", "--cache=on")
 
+ONE_PROCESS = ("--processes=1",)
+"""For tests that need no verdict."""
+
 
 @pytest.fixture
 def measured(tmp_path, monkeypatch, capfd):
@@ -38,6 +41,8 @@ def measured(tmp_path, monkeypatch, capfd):
     return measure
 
 
+@pytest.mark.nightly("measures versions for real, twice")
+@pytest.mark.alone
 def test_a_planted_slow_down_is_found_confirmed_and_named_by_its_stage(measured, tmp_path, monkeypatch):
     summary = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
@@ -62,6 +67,8 @@ def test_a_planted_slow_down_is_found_confirmed_and_named_by_its_stage(measured,
     assert summary.read_text().count("## ") == 1  # and not the report of each run beside it
 
 
+@pytest.mark.nightly("measures versions for real")
+@pytest.mark.alone
 def test_equal_versions_have_no_regression_and_no_second_measurement(measured):
     code, output, _ = measured(sys.executable, sys.executable, stages="training")
 
@@ -79,7 +86,7 @@ def test_a_case_that_fails_in_the_head_is_1_and_its_verdict_removed(measured, tm
         "def wrapper(original):\n    def fail(*_):\n        raise RuntimeError('planted')\n    return fail\n",
     )
 
-    code, output, error = measured(sys.executable, broken, stages="training")
+    code, output, error = measured(sys.executable, broken, stages="training", options=ONE_PROCESS)
     assert code == 1
     assert "exit 1, whatever the verdicts say: a case failed" in error
     assert "planted" in output
@@ -89,7 +96,8 @@ def test_a_case_that_fails_in_the_head_is_1_and_its_verdict_removed(measured, tm
 def test_what_the_gate_stops_gets_no_time(measured, monkeypatch):
     monkeypatch.setattr(versions, "_passes", lambda environments, *_: "@2" not in environments[0].name)
 
-    code, _, error = measured(sys.executable, sys.executable, sys.executable, stages="training")
+    pythons = (sys.executable, sys.executable, sys.executable)
+    code, _, error = measured(*pythons, stages="training", options=ONE_PROCESS)
     assert code == 1
     assert "the gate stopped simulated@2: no time is taken" in error
     assert "exit 1, whatever the verdicts say: a version failed the gate" in error
@@ -127,6 +135,7 @@ def test_another_checkout_that_is_none_is_refused(measured, tmp_path):
     assert "is no checkout: it has no src/stagebench" in error
 
 
+@pytest.mark.nightly("runs a part of the gate twice, in two environments")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 def test_the_gate_stops_weights_that_are_loaded_with_channels_permuted(tmp_path):
     planted = plant(tmp_path / "planted", sys.executable, "torch.nn", "Module.load_state_dict", PERMUTED)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+
+from stagebench.analysis.student import quantile_of_t
 
 MINIMUM_PAIRS = 3
 """Pairs of processes below which there is no floor."""
@@ -32,4 +33,4 @@ def noise_floor(log_ratios: Sequence[float], processes: int, cases: int = 2) -> 
         return None
     comparisons = max(1, cases * (cases - 1) // 2)
     spread = float(np.sqrt(np.mean(np.square(log_ratios))))
-    return float(np.expm1(stdtrit(pairs, 1 - 0.005 / comparisons) * spread / processes**0.5))
+    return float(np.expm1(quantile_of_t(pairs, 1 - 0.005 / comparisons) * spread / processes**0.5))

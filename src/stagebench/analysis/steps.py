@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +63,10 @@ def find_steps(series: Sequence[Sequence[float]]) -> list[list[Step] | None]:
     turn, at the same p-value (binary segmentation: Vostrikova, Soviet Mathematics Doklady 24, 1981). A step
     that is taken back after a few runs is hard to find that way.
     """
-    enough = [np.asarray(values, float) for values in series if len(values) >= MINIMUM_VALUES]
-    level = _level([_best_split(values)[1] for values in enough])
-    return [
-        _steps(np.asarray(values, float), level) if len(values) >= MINIMUM_VALUES else None
-        for values in series
-    ]
+    arrays = [np.asarray(values, float) for values in series]
+    splits = [_best_split(values) if len(values) >= MINIMUM_VALUES else None for values in arrays]
+    level = _level([split.p for split in splits if split])
+    return [split and _steps(values, split, level) for values, split in zip(arrays, splits, strict=True)]
 
 
 def _level(p_values: Sequence[float]) -> float:
@@ -76,8 +75,8 @@ def _level(p_values: Sequence[float]) -> float:
     return max((p for n, p in enumerate(ordered, 1) if p <= FALSE_ALARMS * n / len(ordered)), default=0.0)
 
 
-def _steps(values: Values, level: float) -> list[Step]:
-    found = sorted(_places(values, 0, level))
+def _steps(values: Values, split: _Split, level: float) -> list[Step]:
+    found = sorted(_places(values, split, level))
     bounds = [0, *(place for place, _ in found), len(values)]
     return [
         Step(place, float(np.exp(np.median(np.subtract.outer(values[place:after], values[before:place])))), p)
@@ -85,18 +84,23 @@ def _steps(values: Values, level: float) -> list[Step]:
     ]
 
 
-def _places(values: Values, offset: int, level: float) -> list[tuple[int, float]]:
-    """Return place and p-value of every step, in any order."""
-    if len(values) < MINIMUM_VALUES:
+def _places(values: Values, split: _Split, level: float, offset: int = 0) -> list[_Split]:
+    """Return every step, in any order, of values that begin at `offset` and are best split as given."""
+    if split.p > level:
         return []
-    place, p = _best_split(values)
-    if p > level:
-        return []
-    parts = _places(values[:place], offset, level) + _places(values[place:], offset + place, level)
-    return [(offset + place, p), *parts]
+    found = [_Split(offset + split.place, split.p)]
+    for part, start in ((values[: split.place], offset), (values[split.place :], offset + split.place)):
+        if len(part) >= MINIMUM_VALUES:
+            found += _places(part, _best_split(part), level, start)
+    return found
 
 
-def _best_split(values: Values) -> tuple[int, float]:
+class _Split(NamedTuple):
+    place: int
+    p: float
+
+
+def _best_split(values: Values) -> _Split:
     """Return where a series is most likely to have a step, and the p-value of there being one."""
     drawn_in = _without_outliers(values)
     scores = _scores(drawn_in)
@@ -109,7 +113,7 @@ def _best_split(values: Values) -> tuple[int, float]:
         tried += orders
         if larger >= ENOUGH:
             break
-    return int(scores.argmax()) + MINIMUM_SIDE, (1 + larger) / (1 + tried)
+    return _Split(int(scores.argmax()) + MINIMUM_SIDE, (1 + larger) / (1 + tried))
 
 
 def _without_outliers(values: Values) -> Values:
