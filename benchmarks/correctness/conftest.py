@@ -32,14 +32,14 @@ MARKERS = (
     "alone: takes times, or needs the machine to itself; nothing runs beside it.",
     "fault(what, happens): a row of the table of faults in README.md.",
 )
-OF_BOTH = {"pair", "weights"}
-"""Fixtures that keep a process of each framework for the session."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    if os.environ.pop("PYTEST_XDIST_WORKER", None):  # else pytest-benchmark would take no times in inner sessions
+    if os.environ.pop(
+        "PYTEST_XDIST_WORKER", None
+    ):  # else pytest-benchmark would take no times in inner sessions
         # Tests beside each other share the processors: threads of two frameworks that spin take both thrice as long.
         share = max(1, usable_threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(share)))
@@ -76,30 +76,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the gate's tests of recipes other than those that are asked for; tell what is run by one process."""
+    """Leave out the gate's tests of recipes other than those that are asked for."""
     for item in items:
         for marker in item.iter_markers("nightly"):
             if not marker.args:
                 raise pytest.UsageError(f"{item.nodeid} does not say why it is nightly")
-        if not item.get_closest_marker("xdist_group") and (group := _group(item)):
-            item.add_marker(pytest.mark.xdist_group(group))
     chosen = config.getoption("recipes")
     others = set(RECIPES) - set(chosen or RECIPES)
     left_out = [item for item in items if item.get_closest_marker("gate") and _parameters(item) & others]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-
-
-def _group(item: pytest.Item) -> str | None:
-    """Return the name of those tests that pytest-xdist must give to one process: they share what is slow to start."""
-    assert isinstance(item, pytest.Function)
-    if item.get_closest_marker("alone"):
-        return "alone"
-    if OF_BOTH & set(item.fixturenames):
-        return "both"
-    return item.callspec.params.get("framework") if hasattr(item, "callspec") else None
 
 
 def _parameters(item: pytest.Item) -> set[object]:
@@ -219,7 +206,9 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def hide_(*names: str) -> None:
         for module in ("stagebench.pipelines", "stagebench.environments"):
-            monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name in names else find_spec(name))
+            monkeypatch.setattr(
+                f"{module}.find_spec", lambda name: None if name in names else find_spec(name)
+            )
 
     return hide_
 
@@ -229,7 +218,7 @@ def suite_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

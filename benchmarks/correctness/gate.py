@@ -114,7 +114,7 @@ def same_gradients(pair: Pair) -> float:
 
 def same_descent(pair: Pair, steps: int = 50) -> float:
     """Steps of plain gradient descent in float64 end in equal losses and weights."""
-    weights, batches = random_weights("float64"), random_batches("float64", steps, images=8)
+    weights, batches = random_weights("float64"), random_batches("float64", steps, images=4)
     (losses, after), (other_losses, other_after) = (
         side.train(weights, batches, "sgd", 0.01) for side in pair.inspectors("float64")
     )
@@ -223,7 +223,7 @@ def models_cross_over(pair: Pair, folder: Path) -> float:
         pipelines = pair.pipelines()
         for pipeline in pipelines:
             pipeline.build_model()
-        pipelines[trainer].train(3)
+        pipelines[trainer].train(1)
         save_weights(folder / "weights.npz", pipelines[trainer].weights())
         pipelines[judge].set_weights(load_weights(folder / "weights.npz"))
         own, other = pipelines[trainer].evaluate(), pipelines[judge].evaluate()

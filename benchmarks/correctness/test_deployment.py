@@ -60,19 +60,28 @@ def wrong(process_of, dataset, weights, tmp_path):
     return execute
 
 
-ONE_OF_A_KIND = {("onnx", "ptq"), ("litert", "ptq")}
-"""int8 models that a pull request must pass: one of each framework."""
+ONE_OF_A_KIND = {
+    ("torch", "torchscript", "none"),
+    ("tensorflow", "litert", "none"),
+    ("tensorflow", "litert", "ptq"),
+    ("tensorflow", "graph", "none"),
+}
+"""Deployed models that a pull request must pass: of each framework one that is exported, and what is quickest of
+int8 and of compiled ones (a graph by XLA)."""
 
 
 def cells(stage, **axes):
-    """Return every case of a stage, at batch 32, with the reason where it cannot run here."""
+    """Return every case of a stage, at batch 32, with the reason where it cannot run here.
+
+    Those beyond one of a kind, and what is eager, are nightly.
+    """
     found = []
     for name in (name for name, framework in FRAMEWORKS.items() if framework.imports):
         for case in Matrix({name: name}, **axes).cases(stage):
             reason = Environment(name, name).lacks(case)
             marks = [pytest.mark.skip(reason=reason)] if reason else []
-            if case.quantize != "none" and (case.deploy, case.quantize) not in ONE_OF_A_KIND:
-                marks.append(pytest.mark.nightly("an int8 model beyond one of its kind: up to half a minute"))
+            if (name, case.deploy, case.quantize) not in ONE_OF_A_KIND or case.execution == "eager":
+                marks.append(pytest.mark.nightly("a deployed model beyond one of its kind"))
             if case.batch_size == 32:
                 found.append(pytest.param(case, id=case.id, marks=marks))
     return found
@@ -108,18 +117,16 @@ def test_a_profile_names_the_operations_and_writes_a_trace(wrong, process_of, tm
 
 
 def planted(stage, **axes):
-    """Return one case of each framework, and where its deployer is."""
+    """Return the cases, and where their deployers are."""
     found = []
     for parameter in cells(stage, **axes):
         (case,) = parameter.values
         module = FRAMEWORKS[case.framework].module
-        found.append(
-            pytest.param(case, f"{module}.deployment:Deployer", id=case.framework, marks=parameter.marks)
-        )
+        found.append(pytest.param(case, f"{module}.deployment:Deployer", id=case.id, marks=parameter.marks))
     return found
 
 
-@pytest.mark.parametrize(("case", "deployer"), planted("exporting", deploy=("onnx",)))
+@pytest.mark.parametrize(("case", "deployer"), planted("exporting", deploy=("onnx", "litert")))
 def test_an_export_that_drops_the_statistics_of_batch_norm_is_caught(wrong, case, deployer):
     fresh = "{n: v * 0 if n.endswith('mean') else v for n, v in self.pipeline.weights().items()}"
     plant = f"lambda self, path: (self.pipeline.set_weights({fresh}), original(self, path))[1]"

@@ -26,6 +26,7 @@ from stagebench.reporting.progress import span
 from suite import wait_for
 
 ARTICLE = ("--preset=article", "--cache=on", "--stages=data_loading,model_building,training")
+FEW = (*ARTICLE, "--batch-sizes=32", "--workers=0")
 CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
 COSTS = CaseCosts(
     start=3.0,
@@ -169,7 +170,9 @@ def test_a_preset_says_how_long_it_takes_before_the_first_group(suite):
     assert len(groups) == 3
 
 
-@pytest.mark.parametrize("options", [("--cache=on",), (*ARTICLE, "-q"), (*ARTICLE, "--benchmark-disable")])
+@pytest.mark.parametrize(
+    "options", [("--cache=on", "--stages=training"), (*FEW, "-q"), (*FEW, "--benchmark-disable")]
+)
 def test_nothing_is_probed_where_nothing_is_to_be_said(suite, options):
     assert "estimate" not in suite.run(*options).stdout.str()
 
@@ -190,7 +193,7 @@ def test_a_resumed_session_estimates_what_is_left(suite):
 
 def test_a_probe_that_fails_stops_nothing(suite, monkeypatch):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": {"fault": "kill"}}))
-    result = suite.run(*ARTICLE, "--batch-sizes=32", "--workers=0")
+    result = suite.run(*FEW)
 
     result.assert_outcomes(passed=2, failed=1)
     (said,) = [line for line in estimates(result) if line.startswith("estimate:")]

@@ -390,6 +390,7 @@ def test_pipelines_take_one_image_a_class_and_fewer_than_a_batch(both, tmp_path)
     gate.same_pixels(both, manifest, BOUND)
 
 
+@pytest.mark.nightly("a session of torch; a pull request tries the rates alone")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 def test_names_that_are_not_utf_8_are_measured_with_their_limit(suite, tmp_path):
     root = tree(tmp_path / "data", {NAMES["not UTF-8"]: encoded()})

@@ -172,9 +172,21 @@ def outcome(*arguments):
     "a saved run with scripts, terminal escapes, NaN, huge numbers",
     "shown as text, or refused in a sentence by `report`, `compare`, `history`",
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3))
-def test_a_saved_run_with_hostile_values_is_shown_as_text_or_refused_in_a_sentence(tmp_path_factory, changes):
+@pytest.mark.parametrize(
+    "examples", [50, pytest.param(150, marks=pytest.mark.nightly("three times as many"))]
+)
+def test_a_saved_run_with_hostile_values_is_shown_as_text_or_refused_in_a_sentence(
+    tmp_path_factory, examples
+):
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3))
+    def try_changes(changes):
+        show_changed_run(tmp_path_factory.mktemp("runs"), changes)
+
+    try_changes()
+
+
+def show_changed_run(folder, changes):
     run = deepcopy(RUN)
     for number, value in changes:
         found = list(places(run))
@@ -183,7 +195,6 @@ def test_a_saved_run_with_hostile_values_is_shown_as_text_or_refused_in_a_senten
             del container[key]
         else:
             container[key] = value
-    folder = tmp_path_factory.mktemp("runs")
     paths = nightly([deepcopy(RUN) | {"datetime": "2026-09-01"}, deepcopy(RUN)], folder)
     hostile = folder / "hostile.json"
     hostile.write_text(json.dumps(run))

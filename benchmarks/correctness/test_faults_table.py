@@ -12,4 +12,6 @@ def test_every_fault_in_the_readme_has_its_test(pytester):
     pytester.runpytest_inprocess(*faults.COLLECT, plugins=[collected])
 
     assert len(collected.rows) >= LEAST_ROWS
-    assert faults.README.read_text() == faults.written(collected.rows), "python benchmarks/correctness/faults.py"
+    assert faults.README.read_text() == faults.written(collected.rows), (
+        "python benchmarks/correctness/faults.py"
+    )

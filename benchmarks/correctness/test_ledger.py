@@ -149,6 +149,7 @@ def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.nightly("`published` promises no equal work")
 def test_the_ledger_lists_what_differs_in_each_framework(framework: str) -> None:
     rows = {row.choice: row for row in measure_differences([framework])}
     common = {"initial conv1/kernel, standard deviation", "initial dense2/kernel, standard deviation"}

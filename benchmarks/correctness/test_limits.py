@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -86,6 +87,17 @@ def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
     assert 1e8 < rates["operations"] < 1e15
     assert 1e8 < rates["copied_bytes"] < 1e13
     assert 1e2 < rates["jpegs"] < 1e7
+
+
+def test_files_whose_names_are_not_utf_8_are_decoded(small_dataset, tmp_path):
+    name = str(tmp_path / b"\xff.jpg".decode(errors="surrogateescape"))
+    shutil.copy(small_dataset.paths("train")[0], name)
+    limits = Limits("data_loading", WORKLOAD, [name], None)
+    with ExitStack() as stack:
+        limits.start([CASE], tmp_path / "limits", stack)
+        limits.measure({replace(CASE, cache="off"): OUTCOME})
+
+    assert limits.rates["jpegs"] > 0
 
 
 def test_a_limit_that_cannot_be_measured_is_a_warning_and_fails_nothing(tmp_path):

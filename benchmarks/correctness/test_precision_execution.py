@@ -31,7 +31,9 @@ def by_default(open_pipeline):
     return functools.cache(lambda recipe: trained(open_pipeline, recipe=recipe))
 
 
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize(
+    "recipe", ["matched", pytest.param("tuned", marks=pytest.mark.nightly("the other recipe"))]
+)
 @pytest.mark.parametrize(
     ("execution", "precision"),
     [

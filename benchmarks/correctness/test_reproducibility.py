@@ -16,9 +16,7 @@ pytestmark = pytest.mark.gate
 @pytest.fixture(scope="session")
 def first_run(open_pipeline):
     """Return a function that gives a framework's run by a recipe, made once for all tests."""
-    return functools.cache(
-        lambda recipe, cache: run(open_pipeline(augment="on", cache=cache, recipe=recipe))
-    )
+    return functools.cache(lambda recipe, cache: run(open_pipeline(augment="on", cache=cache, recipe=recipe)))
 
 
 def run(pipeline):

@@ -44,7 +44,9 @@ def test_a_page_of_300_steady_series_has_no_step(kind):
     assert not any(find_steps(steady(SERIES, 30, kind)))
 
 
-@pytest.mark.parametrize("at", [8, 15, 22])
+@pytest.mark.parametrize(
+    "at", [15, *(pytest.param(at, marks=pytest.mark.nightly("another place")) for at in (8, 22))]
+)
 @pytest.mark.parametrize("sigmas", [-5, 5])
 def test_a_step_of_several_sigma_is_found_within_one_place(at, sigmas):
     for seed in range(20):

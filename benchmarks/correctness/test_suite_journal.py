@@ -17,7 +17,7 @@ from stagebench.measurement.schedule import Conditions, Schedule
 from suite import start_suite, wait_for
 
 HANG = '{"training": {"fault": "hang"}}'
-OPTIONS = ("--cache=on", "--stages=data_loading,model_building,training", "--processes=2")
+OPTIONS = ("--cache=on", "--stages=data_loading,model_building,training")
 
 
 @pytest.fixture
@@ -55,12 +55,13 @@ def lines_of(journal):
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
-def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journal, journals):
-    before = {line["group"]: line for line in lines_of(journal)}
+def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journals):
+    kill_after(suite.start(HANG, *OPTIONS, "--processes=2"), "[2/3] model_building")
+    before = {line["group"]: line for line in lines_of(*journals())}
     assert suite.saved() == []
     assert [group.partition(":")[0] for group in before] == ["data_loading", "model_building"]
 
-    result = suite.run(*OPTIONS, "--resume")
+    result = suite.run(*OPTIONS, "--processes=2", "--resume")
 
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["--resume: 2 finished groups in *", "*model_building*: taken from the *"])
@@ -234,7 +235,7 @@ def test_a_failed_assert_in_a_hook_loses_nothing(suite, monkeypatch):
 
 @pytest.mark.fault("two sessions that measure", "in turn, both save")
 def test_two_sessions_at_once_measure_in_turn_and_both_save(suite):
-    slow = '{"training": {"cost": {"seconds": 0.5}}}'
+    slow = '{"training": {"cost": {"seconds": 0.2}}}'
     options = ("--cache=on", "--stages=data_loading,training")
     sessions = [suite.start(slow, *options, f"--benchmark-json=run{n}.json") for n in range(2)]
     outputs = [session.communicate(timeout=60)[0] for session in sessions]

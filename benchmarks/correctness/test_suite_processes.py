@@ -40,7 +40,13 @@ def watched(suite, monkeypatch):
     return suite
 
 
-@pytest.mark.parametrize("option", ["--collect-only", "--stages=model_building"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--collect-only",
+        pytest.param("--stages=model_building", marks=pytest.mark.nightly("sessions of both frameworks")),
+    ],
+)
 def test_no_framework_is_imported_in_the_pytest_process(watched, option):
     options = ("-p", "watcher", "-s", option, "--cache=on")
     result = watched.run(*options, frameworks=",".join(INSTALLED), fresh=True)
@@ -117,6 +123,7 @@ def test_killed_pytest_leaves_no_worker_process(suite):
     wait_until(lambda: not any(is_alive(child) for child in children))
 
 
+@pytest.mark.nightly("a session of torch")
 def test_data_loading_processes_share_the_cache_and_leave_nothing(suite):
     if "torch" not in INSTALLED:
         pytest.skip("torch is not installed")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 
 from stagebench.cli import main
+from stagebench.measurement import schedule
+from suite import start_suite
 
 OTHER = f"--env=simulated@b={sys.executable}"
 RIVAL = "--workers=0,1"
@@ -23,14 +26,31 @@ def own_cache(suite, monkeypatch, tmp_path):
 
 
 def summary(result):
-    return result.stdout.str().partition("- stagebench -")[2]
+    return end_of(result.stdout.str())
+
+
+def end_of(text):
+    return text.partition("- stagebench -")[2]
+
+
+SLOW = json.dumps({"training": {"cost": {"seconds": 0.05}, "workers": 1}})
+"""The case with one worker takes 50 ms; the one with none takes next to nothing."""
 
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Make the case with one worker take 50 ms; the one with none takes next to nothing."""
-    script = {"training": {"cost": {"seconds": 0.05}, "workers": 1}}
-    monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps(script))
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", SLOW)
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory):
+    """What a session has said that measured the noise floors of both cases, and the file in which it kept them."""
+    folder = tmp_path_factory.mktemp("floor")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STAGEBENCH_CACHE", str(folder / "cache"))
+        environment.setenv("COLUMNS", "120")
+        session = start_suite(folder, SLOW, *TRAINING, RIVAL, "--processes=3", "--noise")
+    return session.communicate()[0], folder / "cache" / "noise.json"
 
 
 @pytest.fixture
@@ -105,21 +125,23 @@ def test_without_a_noise_floor_there_is_no_verdict(suite, slow):
     assert "UNKNOWN: no noise floor: give --noise, or run `stagebench noise` with the same" in text
 
 
-def test_a_noise_floor_once_measured_serves_later_runs(suite, slow):
-    first = suite.run(*TRAINING, RIVAL, "--processes=3", "--noise")
+def test_a_noise_floor_once_measured_serves_later_runs(suite, own_cache, floor, slow):
+    first, noise = floor
+    own_cache.mkdir()
+    shutil.copy(noise, own_cache)
     second = suite.run(*TRAINING, RIVAL, "--processes=3")
     other_workload = suite.run(*TRAINING, RIVAL, "--processes=3", "--epochs=2")
 
-    for result in (first, second):
-        assert "again" not in summary(result), "a twin is no case of the user's"
-        assert " SLOWER" in summary(result)
-        assert " FASTER" in summary(result)
+    for text in (end_of(first), summary(second)):
+        assert "again" not in text, "a twin is no case of the user's"
+        assert " SLOWER" in text
+        assert " FASTER" in text
     assert "UNKNOWN: noise floor of another workload" in summary(other_workload)
 
 
-def test_a_noise_floor_of_another_machine_serves_no_run(suite, own_cache, slow):
-    suite.run(*TRAINING, RIVAL, "--processes=3", "--noise")
-    entries = json.loads((own_cache / "noise.json").read_text())
+def test_a_noise_floor_of_another_machine_serves_no_run(suite, own_cache, floor, slow):
+    entries = json.loads(floor[1].read_text())
+    own_cache.mkdir()
     for entry in entries:
         entry["machine"]["cpu"]["brand_raw"] = "Another CPU"
     (own_cache / "noise.json").write_text(json.dumps(entries))
@@ -150,13 +172,15 @@ def test_the_command_noise_measures_floors_and_prints_them(suite, own_cache, equ
     assert len(entry["log_ratios"]) == 5
 
 
-def test_precision_goes_on_until_the_interval_is_narrow(suite, equal):
+@pytest.mark.alone
+def test_precision_goes_on_until_the_interval_is_narrow(suite, monkeypatch, equal):
+    monkeypatch.setattr(schedule, "PRECISE_PROCESSES", 4)
     result = suite.run(*TRAINING, OTHER, "--within=30%")
 
-    result.stdout.fnmatch_lines("*training: *; within +-30% after 8 processes")
+    result.stdout.fnmatch_lines("*training: *; within +-30% after 4 processes")
     (run,) = suite.saved()
     assert {b["extra_info"]["stopped_by"] for b in run["benchmarks"]} == {"precision"}
-    assert {b["extra_info"]["processes"] for b in run["benchmarks"]} == {8}
+    assert {b["extra_info"]["processes"] for b in run["benchmarks"]} == {4}
 
 
 def test_precision_ends_when_its_time_is_spent(suite, equal):

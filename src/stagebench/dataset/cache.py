@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import platformdirs
-
 from stagebench.dataset.errors import DatasetError
 from stagebench.dataset.manifest import MANIFEST_NAME, Manifest, fingerprint_of
 from stagebench.dataset.parallel import Progress, chunks, processes_for, run_tasks
@@ -24,8 +22,11 @@ _FILES_PER_PROCESS = 10_000  # reading and hashing one takes about 30 us, starti
 
 def default_cache_folder() -> Path:
     """Return `$STAGEBENCH_CACHE` when set, else the user's cache folder for stagebench."""
-    chosen = os.environ.get("STAGEBENCH_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("stagebench")
+    if chosen := os.environ.get("STAGEBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    import platformdirs  # not needed in a worker process
+
+    return platformdirs.user_cache_path("stagebench")
 
 
 def cache_name(kind: str, **asked: object) -> str:
