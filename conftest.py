@@ -103,7 +103,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the correctness tests out where times are taken; a session that names them collects them anyway."""
+    """Leave the correctness tests out where times are taken; who names them gets them all the same."""
     return True if collection_path == CORRECTNESS and not config.getoption("benchmark_skip") else None
 
 

@@ -37,10 +37,9 @@ MARKERS = (
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    if os.environ.pop(
-        "PYTEST_XDIST_WORKER", None
-    ):  # else pytest-benchmark would take no times in inner sessions
-        # Tests beside each other share the processors: threads of two frameworks that spin take both thrice as long.
+    # Else pytest-benchmark would take no times in the sessions that tests start.
+    if os.environ.pop("PYTEST_XDIST_WORKER", None):
+        # Tests beside each other share the processors: spinning threads of two frameworks slow down both.
         share = max(1, usable_threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(share)))
 
@@ -51,6 +50,38 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     with Path(__file__).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         return (yield)
+
+
+OF_FRAMEWORKS = {
+    "batches",
+    "deployment",
+    "faults_data",
+    "gate",
+    "model_files",
+    "mutants",
+    "network",
+    "precision_execution",
+    "reproducibility",
+    "rest",
+    "tuned",
+}
+"""Files whose tests share the processes of both frameworks, which take 6 s to start."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let tests of one file share what they make, and those of the frameworks their processes.
+
+    pytest-xdist has `loadgroup` for that; under pytest 9.2 it groups nothing (its issue 1386).
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Sharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "frameworks" if Path(file).stem.removeprefix("test_") in OF_FRAMEWORKS else file
+
+    return Sharing(config, log)
 
 
 @functools.cache

@@ -30,8 +30,8 @@ UNUSED_PLUGINS = ("cacheprovider", "hypothesispytest", "randomly", "xdist")
 class Suite:
     """Runs `pytest benchmarks`, by default on `simulated`.
 
-    It runs in this process, which has imported all that it needs: that saves 1.2 s. Under a command (`within`),
-    or where a test needs a `fresh` one, it gets a process of its own.
+    It runs in this process, which has imported all that it needs: that saves 1.2 s. Under a command
+    (`within`), or where a test needs a `fresh` one, it gets a process of its own.
     """
 
     def __init__(self, pytester: pytest.Pytester) -> None:

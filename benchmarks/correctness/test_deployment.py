@@ -66,8 +66,8 @@ ONE_OF_A_KIND = {
     ("tensorflow", "litert", "ptq"),
     ("tensorflow", "graph", "none"),
 }
-"""Deployed models that a pull request must pass: of each framework one that is exported, and what is quickest of
-int8 and of compiled ones (a graph by XLA)."""
+"""Deployed models that a pull request must pass: of each framework one that is exported, and the quickest
+of those in int8 and of those that are compiled (a graph, by XLA)."""
 
 
 def cells(stage, **axes):

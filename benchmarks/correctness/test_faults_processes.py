@@ -152,7 +152,17 @@ WAYS = {
     "moment",
     [0, *(pytest.param(n, marks=pytest.mark.nightly("a moment beyond the first")) for n in (1, 2, 3))],
 )
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        "kill -9",
+        "Ctrl-C twice",
+        *(
+            pytest.param(way, marks=pytest.mark.nightly("has a test of its own"))
+            for way in ("Ctrl-C", "SIGTERM")
+        ),
+    ],
+)
 def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, left, way, moment):
     chance = random.Random(f"{way} {moment}")
     script = {stage: {"cost": {"seconds": 0.03}} for stage in STAGES}

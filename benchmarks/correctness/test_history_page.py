@@ -155,7 +155,9 @@ def test_hostile_text_stays_text(tmp_path, open_page, axis):
     assert shown.evaluate("typeof hit") == "undefined"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "scheme", ["dark", pytest.param("light", marks=pytest.mark.nightly("the other scheme"))]
+)
 def test_page_fits_a_phone(history, open_page, scheme):
     shown = open_page(history, viewport={"width": 360, "height": 700}, color_scheme=scheme)
 

@@ -37,7 +37,7 @@ def by_default(open_pipeline):
 @pytest.mark.parametrize(
     ("execution", "precision"),
     [
-        ("eager", "float32"),
+        pytest.param("eager", "float32", marks=pytest.mark.nightly("how to debug, not how to compute")),
         pytest.param(
             "compiled",
             "float32",

@@ -98,7 +98,9 @@ def test_a_row_stays_as_long_as_one_of_its_batch_sizes_is_shown(deployed_page, o
     assert rows.evaluate_all(visible) == len(DEPLOYED) - 4
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "scheme", ["dark", pytest.param("light", marks=pytest.mark.nightly("the other scheme"))]
+)
 def test_labels_stand_out(deployed_page, open_page, scheme):
     shown = open_page(deployed_page, color_scheme=scheme)
 

@@ -289,7 +289,9 @@ CONTRASTS = """(all, over) => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "scheme", ["dark", pytest.param("light", marks=pytest.mark.nightly("the other scheme"))]
+)
 def test_text_stands_out(report_of_four, open_page, scheme):
     shown = open_page(report_of_four, color_scheme=scheme)
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from stagebench.case import Case, Workload
-from stagebench.measurement import worker as worker_module
 from stagebench.measurement.process import WorkerProcess
-from stagebench.pipelines import FRAMEWORKS
 from suite import ANY_FRAMEWORK
 
 
@@ -92,40 +88,6 @@ def test_threads_are_pinned_in_every_framework_alike(suite, name):
         assert cpu_seconds <= 1.1 * seconds + 0.02, "more than one processor has computed"
 
 
-@pytest.fixture(scope="session")
-def rounds(framework, process_of, tmp_path_factory, small_dataset):
-    """Page faults of six rounds of training that retains memory, and seconds computed in 0.3 s after each."""
-    process = process_of(framework)
-    workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
-    case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
-    process.send_open(case, Workload(100), small_dataset, retain_memory=True)
-    process.receive()
-    process.request("set_up", stage="training", folder=tmp_path_factory.mktemp("training"))
-    page_faults, waiting = [], []
-    for _ in range(6):
-        page_faults.append(process.request("execute")["page_faults"])
-        before = process._process.cpu_times()
-        time.sleep(0.3)
-        after = process._process.cpu_times()
-        waiting.append(after.user + after.system - before.user - before.system)
-    return page_faults, waiting
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-def test_a_process_that_retains_memory_takes_none_anew_in_every_step(rounds):
-    """Without the option many a torch process touches 40,000 pages anew in every round."""
-    page_faults, _ = rounds
-
-    assert min(page_faults[1:]) < 1000, f"page faults by round: {page_faults}"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
-def test_a_process_that_waits_does_not_compute(rounds):
-    _, waiting = rounds
-
-    assert sum(waiting[:4]) <= 0.03, f"computed for {sum(waiting[:4]):.2f} s of 1.2 s in which it was to wait"
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor affinity here")
 def test_a_pinned_process_has_as_many_processors_as_threads(tmp_path, small_dataset):
     with WorkerProcess("case", tmp_path) as process:
@@ -139,14 +101,3 @@ def test_more_threads_than_processors_are_a_usage_error(suite):
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "argument --threads: '4096' is above" in result.stderr.str()
-
-
-def test_a_process_is_at_rest_when_its_threads_are(monkeypatch):
-    """The clock of a process whose threads spin for 8 ms after their work, and then sleep."""
-    clock = iter([0.000, 0.005, 0.005, 0.008, 0.008, 0.0081, 9, 9])
-    naps = []
-    monkeypatch.setattr(worker_module.time, "process_time", lambda: next(clock))
-    monkeypatch.setattr(worker_module.time, "sleep", naps.append)
-    worker_module._come_to_rest()
-
-    assert len(naps) == 3

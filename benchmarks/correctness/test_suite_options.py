@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stagebench.case import ALL_STAGES
+
 
 def collected(result):
     return [line for line in result.outlines if "::test_" in line]
@@ -48,6 +50,15 @@ def test_ids_hold_the_case_and_no_version(suite):
     assert test.endswith(
         "test_training.py::test_training[torch-cpu-batch32-workers0-cache_off-augment_on-matched]"
     )
+
+
+def test_correctness_tests_are_collected_where_no_times_are_taken_and_nowhere_else(suite):
+    timed = suite.run("--collect-only", "-q", f"--stages={','.join(ALL_STAGES)}")
+    skipped = suite.run("--collect-only", "-q", "--benchmark-skip")
+
+    assert "deselected" not in timed.stdout.str()
+    assert not any("/correctness/" in line for line in timed.outlines)
+    assert any("/correctness/test_gate.py::" in line for line in skipped.outlines)
 
 
 def test_k_selects_cases(suite):

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 
 from stagebench.case import STAGES
 from stagebench.pipelines import INSTALLED
+from suite import start_suite
 
 CONTRACT = """
 stage framework framework_version environment device device_name batch_size workers cache augment recipe
 images images_per_second cold_seconds peak_rss_bytes processes threads loss accuracy dataset_fingerprint
 limit_seconds limit_fraction data_wait_fraction
 """
+
+
+@pytest.fixture(scope="module")
+def whole(suite_cache, tmp_path_factory):
+    """A folder in which the suite has measured every stage once."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STAGEBENCH_CACHE", str(suite_cache))
+        session = start_suite(folder, "{}", "--cache=on")
+    output, _ = session.communicate()
+    assert session.returncode == 0, output
+    return folder
+
+
+@pytest.fixture
+def saved_before(suite, whole):
+    """The suite, in a folder with a run that it has saved before."""
+    shutil.copytree(whole, suite.folder, dirs_exist_ok=True)
+    return suite
 
 
 def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
@@ -60,11 +81,10 @@ def test_a_real_case_has_a_limit_and_its_wait_for_data(suite, stages, cache):
             assert info["data_wait_fraction"] is None
 
 
-def test_the_same_machine_and_data_read_the_same_twice(suite):
-    suite.run("--cache=on", "--stages=training")
-    suite.run("--cache=on", "--stages=training")
+def test_the_same_machine_and_data_read_the_same_twice(saved_before):
+    saved_before.run("--cache=on", "--stages=training")
 
-    first, second = suite.saved()
+    first, second = saved_before.saved()
     assert first["machine_info"] == second["machine_info"]
     assert first["machine_info"]["cpu"]["brand_raw"]
     assert {"frameworks", "gpus", "libraries", "thread_variables"} <= set(first["machine_info"])
@@ -72,9 +92,8 @@ def test_the_same_machine_and_data_read_the_same_twice(suite):
     assert len(fingerprints) == 1
 
 
-def test_a_second_run_compares_every_case_with_the_first(suite):
-    suite.run("--cache=on")
-    result = suite.run("--cache=on", "--benchmark-compare")
+def test_a_second_run_compares_every_case_with_the_first(saved_before):
+    result = saved_before.run("--cache=on", "--benchmark-compare")
 
     compared = [line for line in result.outlines if "(NOW)" in line]
     before = [line for line in result.outlines if "(0001_" in line]
@@ -83,8 +102,8 @@ def test_a_second_run_compares_every_case_with_the_first(suite):
 
 
 @pytest.mark.parametrize("compare", ["--benchmark-compare", "--benchmark-compare=0001"])
-def test_a_baseline_that_another_python_has_saved_is_found(suite, compare):
-    suite.run("--cache=on", "--stages=training")
+def test_a_baseline_that_another_python_has_saved_is_found(saved_before, compare):
+    suite = saved_before
     (own,) = [path.parent for path in suite.folder.glob(".benchmarks/*/0001_*.json")]
     own.rename(own.with_name("Linux-CPython-3.9-64bit"))
     result = suite.run("--cache=on", "--stages=training", compare)

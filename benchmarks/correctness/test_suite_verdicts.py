@@ -44,7 +44,7 @@ def slow(monkeypatch):
 
 @pytest.fixture(scope="module")
 def floor(tmp_path_factory):
-    """What a session has said that measured the noise floors of both cases, and the file in which it kept them."""
+    """What a session has said that measured the noise floors, and the file in which it has kept them."""
     folder = tmp_path_factory.mktemp("floor")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("STAGEBENCH_CACHE", str(folder / "cache"))
