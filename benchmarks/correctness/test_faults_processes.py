@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,11 +20,14 @@ from alive import is_alive
 from pair import Pair
 from stagebench.case import STAGES
 from stagebench.measurement import process as process_module
+from stagebench.measurement.machine import usable_threads
+from stagebench.measurement.process import WorkerProcess
 from stagebench.measurement.scratch import scratch_folder
 from stagebench.pipelines import INSTALLED
 from suite import wait_for
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # looked at, not written to
+BY_LOADER = ["matched", pytest.param("tuned", marks=pytest.mark.nightly("a second process of torch"))]
 TRAIN = ("call", {"target": "pipeline", "method": "train", "arguments": [1]})
 
 
@@ -96,8 +102,8 @@ def test_what_a_pipeline_raises_stands_in_one_sentence_before_its_traceback(faul
 
 @pytest.mark.fault("a loader process that is killed", "its case fails with that reason")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
-def test_a_loader_process_that_is_killed_is_named(failing, process_of, recipe):
+@pytest.mark.parametrize("recipe", BY_LOADER)
+def test_a_loader_process_that_is_killed_is_named(failing, recipe):
     reads = {"matched": "data:JpegImages.__getitem__", "tuned": "tuned.data:JpegFiles.__getitems__"}
     patch = {
         "target": f"stagebench.pipelines.pytorch.{reads[recipe]}",
@@ -105,26 +111,39 @@ def test_a_loader_process_that_is_killed_is_named(failing, process_of, recipe):
     }
     load = ("call", {"target": "pipeline", "method": "load_data", "arguments": []})
 
-    worker = process_of("torch")
+    found = failing("torch", ("patch", patch), load, workers=2, recipe=recipe)
 
-    try:
-        found = failing("torch", ("patch", patch), load, worker=worker, workers=2, recipe=recipe)
-    finally:
-        worker.request("unpatch")
-
-    assert found.startswith("torch: a loader process of --workers died: DataLoader worker (pid")
+    assert found.startswith("case: a loader process of --workers died: DataLoader worker (pid")
     assert "Traceback" not in found
 
 
 @pytest.mark.fault("loader processes forked beside threads", "they work")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
-def test_loader_processes_are_forked_safely_after_threads_have_computed(process_of, small_dataset, recipe):
-    (pipeline,) = Pair({"torch": process_of("torch")}, small_dataset).pipelines(workers=2, recipe=recipe)
-    pipeline.build_model()
-    for _ in range(3):
-        pipeline.train(1)  # all threads compute, then loader processes are forked, and so on
-        assert pipeline.evaluate()["images"] == 110
+@pytest.mark.parametrize("recipe", BY_LOADER)
+def test_loader_processes_are_forked_safely_after_threads_have_computed(tmp_path, small_dataset, recipe):
+    with WorkerProcess("torch", tmp_path, threads=usable_threads()) as worker:
+        (pipeline,) = Pair({"torch": worker}, small_dataset).pipelines(workers=2, recipe=recipe)
+        pipeline.build_model()
+        for _ in range(3):
+            pipeline.train(1)  # all threads compute, then loader processes are forked, and so on
+            assert pipeline.evaluate()["images"] == 110
+
+
+LOADER = (
+    "from stagebench.pipelines.lifetime import end_with_parent; end_with_parent({parent}, 0); print('lives')"
+)
+
+
+@pytest.mark.fault("a loader process whose worker process ends while it starts", "ends too")
+def test_a_loader_process_whose_parent_has_ended_ends_at_once():
+    """Torch's own check takes whoever is the parent by then for the one that has started it."""
+
+    def start(parent):
+        command = [sys.executable, "-c", LOADER.format(parent=parent)]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert start(os.getpid()).stdout == "lives\n"
+    assert (start(1).stdout, start(1).returncode) == ("", 1)
 
 
 # --- pytest itself

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import gc
 import os
@@ -27,6 +26,7 @@ from stagebench.measurement.starting_point import in_float32, starting_point
 from stagebench.measurement.wire import decode, encode
 from stagebench.pipelines import FRAMEWORKS, Framework
 from stagebench.pipelines.contract import Inspector, Operation, Pipeline, UnavailableError
+from stagebench.pipelines.lifetime import kill_with_parent
 from stagebench.pipelines.memory import retain_freed_memory
 from stagebench.specification import load_weights
 
@@ -237,8 +237,7 @@ def _die_with_parent() -> None:
     Where memory runs out, the system is to end this process and not the one that holds the results.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kill_with_parent()
     if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
         with contextlib.suppress(OSError):  # e.g. /proc is read-only
             Path("/proc/self/oom_score_adj").write_text("1000")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from PIL import Image
@@ -14,6 +16,7 @@ from torchvision.transforms import functional, v2
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Split
+from stagebench.pipelines.lifetime import end_with_parent
 
 
 def preparation(recipe: str, size: int) -> Callable[[Image.Image], Tensor]:
@@ -122,5 +125,6 @@ def loader(
         batch_size=case.batch_size,
         shuffle=training,
         num_workers=case.workers,
+        worker_init_fn=partial(end_with_parent, os.getpid()),
         generator=torch.Generator().manual_seed(workload.seed),
     )

@@ -19,7 +19,9 @@ other pipeline here does. On a GPU nothing has been measured yet.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import FileIO
 from math import prod
 
@@ -34,6 +36,7 @@ from torch.utils.data import DataLoader, Dataset
 from stagebench.case import Case, Workload
 from stagebench.dataset import Manifest
 from stagebench.pipelines.contract import Split
+from stagebench.pipelines.lifetime import end_with_parent
 
 LARGEST_STACK = 2**16
 """Pixels of pictures that are resized a batch at a time; a batch of larger ones would take much memory."""
@@ -104,6 +107,7 @@ class Loader:
             batch_sampler=self.batches,
             num_workers=case.workers,
             persistent_workers=case.workers > 0,
+            worker_init_fn=partial(end_with_parent, os.getpid()),
             collate_fn=_as_it_is,
             pin_memory=device.type == "cuda",
         )
