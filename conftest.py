@@ -71,6 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gate: what a framework passes before a time of it means anything.")
+    config.addinivalue_line("markers", "long: of the gate, what is too long to wait for before each time.")
     config.addinivalue_line("markers", "stage(name): the test measures this stage, once for each case.")
     # A failed check leaves its benchmark without a round on purpose; the failure itself is the message.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")

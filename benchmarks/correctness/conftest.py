@@ -56,6 +56,7 @@ OF_FRAMEWORKS = {
     "batches",
     "deployment",
     "faults_data",
+    "faults_hostile",
     "gate",
     "model_files",
     "mutants",
@@ -75,6 +76,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     pytest-xdist has `loadgroup` for that; under pytest 9.2 it groups nothing (its issue 1386).
     """
     from xdist.scheduler import LoadFileScheduling
+
+    if config.getoption("dist") != "loadfile":
+        return None
 
     class Sharing(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:

@@ -114,7 +114,7 @@ def same_gradients(pair: Pair) -> float:
 
 def same_descent(pair: Pair, steps: int = 50) -> float:
     """Steps of plain gradient descent in float64 end in equal losses and weights."""
-    weights, batches = random_weights("float64"), random_batches("float64", steps, images=4)
+    weights, batches = random_weights("float64"), random_batches("float64", steps)
     (losses, after), (other_losses, other_after) = (
         side.train(weights, batches, "sgd", 0.01) for side in pair.inspectors("float64")
     )
@@ -223,7 +223,7 @@ def models_cross_over(pair: Pair, folder: Path) -> float:
         pipelines = pair.pipelines()
         for pipeline in pipelines:
             pipeline.build_model()
-        pipelines[trainer].train(1)
+        pipelines[trainer].train(3)
         save_weights(folder / "weights.npz", pipelines[trainer].weights())
         pipelines[judge].set_weights(load_weights(folder / "weights.npz"))
         own, other = pipelines[trainer].evaluate(), pipelines[judge].evaluate()
@@ -320,13 +320,10 @@ def random_images(count: int, precision: str, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((count, SIZE, SIZE, 3)).astype(precision)
 
 
-def random_batches(precision: str, count: int, images: int = 32) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return batches of images and labels."""
+def random_batches(precision: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return batches of 32 images and labels."""
     generator = np.random.default_rng(6)
-    return [
-        (random_images(images, precision, seed), generator.integers(0, CLASSES, images))
-        for seed in range(count)
-    ]
+    return [(random_images(32, precision, seed), generator.integers(0, CLASSES, 32)) for seed in range(count)]
 
 
 def adam_reference(

@@ -14,6 +14,7 @@ import pytest
 import scipy.special  # noqa: F401  # after a session in this process, pytester forgets what it has imported,
 import vl_convert  # noqa: F401  # and there are modules that cannot be imported twice
 
+from stagebench.dataset import cifar100, folder, synthetic  # noqa: F401
 from stagebench.pipelines import INSTALLED
 
 BENCHMARKS = Path(__file__).parents[1]
@@ -65,14 +66,15 @@ def suite_arguments() -> list[str]:
     return [str(BENCHMARKS), *plugins, *TINY]
 
 
-def start_suite(folder: Path, script: str, *options: str) -> subprocess.Popen[str]:
+def start_suite(where: Path, script: str, *options: str) -> subprocess.Popen[str]:
     """Start the suite in a folder, on `simulated`, which does what the script says."""
+    environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *suite_arguments(), "--frameworks=simulated", *options],
-        cwd=folder,
+        cwd=where,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "STAGEBENCH_SIMULATED": script},
+        env={**environment, "STAGEBENCH_SIMULATED": script},
         # a shell's background job hands on that Ctrl-C is to be ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -104,6 +104,7 @@ def test_orientation_tags_are_ignored_by_both(pair, tmp_path):
         assert np.array_equal(plain, rotated)
 
 
+@pytest.mark.long
 @pytest.mark.nightly("trains for four epochs, twelve times: a minute and a half")
 def test_both_frameworks_learn_alike_from_equal_weights(pair, tmp_path_factory):
     request = DatasetRequest("synthetic", train_images=2000, test_images=1000, classes=20)

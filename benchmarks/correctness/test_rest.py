@@ -26,16 +26,17 @@ def set_up_training(process, framework, folder, dataset, **limits):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
 def test_a_process_that_retains_memory_takes_none_anew_in_every_step(
-    framework, process_of, tmp_path, small_dataset
+    framework, second_worker, tmp_path, small_dataset
 ):
     """Without the option many a torch process touches 40,000 pages anew in every round."""
-    process = process_of(framework)
+    process = second_worker(framework)
     set_up_training(process, framework, tmp_path, small_dataset, retain_memory=True)
     faults = [process.request("execute")["page_faults"] for _ in range(6)]
 
     assert min(faults[1:]) < 1000, f"page faults by round: {faults}"
 
 
+@pytest.mark.alone
 @pytest.mark.nightly("a process of its own, with as many threads as there are processors")
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
 def test_a_process_that_waits_does_not_compute(framework, tmp_path, small_dataset):

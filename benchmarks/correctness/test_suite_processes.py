@@ -40,16 +40,22 @@ def watched(suite, monkeypatch):
     return suite
 
 
+REAL = ",".join(INSTALLED)
+
+
 @pytest.mark.parametrize(
-    "option",
+    ("option", "frameworks"),
     [
-        "--collect-only",
-        pytest.param("--stages=model_building", marks=pytest.mark.nightly("sessions of both frameworks")),
+        ("--collect-only", REAL),
+        ("--stages=model_building", "simulated"),
+        pytest.param(
+            "--stages=model_building", REAL, marks=pytest.mark.nightly("sessions of both frameworks")
+        ),
     ],
 )
-def test_no_framework_is_imported_in_the_pytest_process(watched, option):
+def test_no_framework_is_imported_in_the_pytest_process(watched, option, frameworks):
     options = ("-p", "watcher", "-s", option, "--cache=on")
-    result = watched.run(*options, frameworks=",".join(INSTALLED), fresh=True)
+    result = watched.run(*options, frameworks=frameworks, fresh=True)
 
     assert result.ret == 0
     assert "frameworks in the pytest process: []" in result.stdout.str()

@@ -50,7 +50,9 @@ def floor(tmp_path_factory):
         environment.setenv("STAGEBENCH_CACHE", str(folder / "cache"))
         environment.setenv("COLUMNS", "120")
         session = start_suite(folder, SLOW, *TRAINING, RIVAL, "--processes=3", "--noise")
-    return session.communicate()[0], folder / "cache" / "noise.json"
+    output, _ = session.communicate()
+    assert session.returncode == 0, output
+    return output, folder / "cache" / "noise.json"
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ ENVIRONMENTS = "environments"
 """Folder of the cache in which they are kept."""
 DEFAULTS = ("--processes=5", "--rounds=3", "--cache=on", "--train-images=1000")
 """What stands in for what the user does not say: verdicts rest on processes, more than on their rounds."""
-GATE = "gate and not nightly"
+GATE = "gate and not long"
 """Correctness tests that a version must pass before its times are taken, by the recipes that are measured."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -19,8 +20,9 @@ def end_with_parent(parent: int, worker: int) -> None:
     """End this loader process with the process `parent`, and at once where that has ended already.
 
     Torch's own watchdog notes the parent when it starts. Where that is killed before, the loader process
-    takes the system's first process for its parent, and waits for ever.
+    takes the system's first process for its parent, and waits for ever. A fork server, which Python 3.14
+    uses, ends its processes itself.
     """
     kill_with_parent()
-    if os.getppid() != parent:
+    if multiprocessing.get_start_method() == "fork" and os.getppid() != parent:
         os._exit(1)
