@@ -61,12 +61,11 @@ OF_FRAMEWORKS = {
     "model_files",
     "mutants",
     "network",
-    "precision_execution",
     "reproducibility",
     "rest",
-    "tuned",
 }
-"""Files whose tests share the processes of both frameworks, which take 6 s to start."""
+"""Files whose tests share the processes of both frameworks, which take 6 s to start: as many files as one
+worker of pytest-xdist can do while the other does the rest."""
 
 
 @pytest.hookimpl(optionalhook=True)
