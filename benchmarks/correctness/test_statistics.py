@@ -217,3 +217,11 @@ def test_of_too_few_processes_nothing_is_said(pairs, unit):
 
 def test_too_few_pairs_give_no_floor():
     assert noise_floor([0.01, -0.01], 5) is None
+
+
+@pytest.mark.parametrize("estimate", [0.8, 1.25])
+def test_a_large_ratio_whose_interval_holds_1_is_no_difference(estimate):
+    wide, narrow = (Ratio(estimate, (estimate / w, estimate * w), 5, "processes") for w in (1.5, 1.05))
+
+    assert verdict(wide, 0.01).word == "UNKNOWN"
+    assert verdict(narrow, 0.01).word == ("FASTER" if estimate < 1 else "SLOWER")
