@@ -320,7 +320,7 @@ READ_ONLY = {"here": "no result can be kept in ", "cache": "the data set cannot 
 
 @pytest.mark.fault("a folder that cannot be written: {where}", "named before anything is measured")
 @pytest.mark.parametrize("where", READ_ONLY)
-@pytest.mark.nightly("a full disk beyond one of its kind")
+@pytest.mark.nightly("a mounted file system")
 def test_a_read_only_folder_is_named_before_anything_is_measured(mounted, tmp_path, monkeypatch, where):
     if where == "cache":
         monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))

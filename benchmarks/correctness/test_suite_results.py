@@ -63,6 +63,7 @@ def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
     ("stages", "cache"),
     [
         ("training", "on"),
+        pytest.param("data_loading", "on", marks=pytest.mark.nightly("one more group of torch")),
         pytest.param("data_loading,training", "off", marks=pytest.mark.nightly("two more groups of torch")),
     ],
 )
