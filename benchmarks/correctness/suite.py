@@ -66,15 +66,18 @@ def suite_arguments() -> list[str]:
     return [str(BENCHMARKS), *plugins, *TINY]
 
 
-def start_suite(where: Path, script: str, *options: str) -> subprocess.Popen[str]:
-    """Start the suite in a folder, on `simulated`, which does what the script says."""
+def start_suite(where: Path, script: str, *options: str, **variables: str) -> subprocess.Popen[str]:
+    """Start the suite in a folder, on `simulated`, which does what the script says.
+
+    `variables` are added to those of the environment.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *suite_arguments(), "--frameworks=simulated", *options],
         cwd=where,
         stdout=subprocess.PIPE,
         text=True,
-        env={**environment, "STAGEBENCH_SIMULATED": script},
+        env={**environment, **variables, "STAGEBENCH_SIMULATED": script},
         # a shell's background job hands on that Ctrl-C is to be ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -30,9 +30,7 @@ def journals(suite):
 def interrupted(suite_cache, tmp_path_factory):
     """A folder in which the suite was killed while it measured the third of its groups."""
     folder = tmp_path_factory.mktemp("interrupted")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STAGEBENCH_CACHE", str(suite_cache))
-        process = start_suite(folder, HANG, *OPTIONS)
+    process = start_suite(folder, HANG, *OPTIONS, STAGEBENCH_CACHE=str(suite_cache))
     kill_after(process, "[2/3] model_building")
     return folder
 

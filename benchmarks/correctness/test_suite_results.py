@@ -23,9 +23,7 @@ limit_seconds limit_fraction data_wait_fraction
 def whole(suite_cache, tmp_path_factory):
     """A folder in which the suite has measured every stage once."""
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STAGEBENCH_CACHE", str(suite_cache))
-        session = start_suite(folder, "{}", "--cache=on")
+    session = start_suite(folder, "{}", "--cache=on", STAGEBENCH_CACHE=str(suite_cache))
     output, _ = session.communicate()
     assert session.returncode == 0, output
     return folder

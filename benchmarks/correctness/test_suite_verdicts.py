@@ -46,10 +46,8 @@ def slow(monkeypatch):
 def floor(tmp_path_factory):
     """What a session has said that measured the noise floors, and the file in which it has kept them."""
     folder = tmp_path_factory.mktemp("floor")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STAGEBENCH_CACHE", str(folder / "cache"))
-        environment.setenv("COLUMNS", "120")
-        session = start_suite(folder, SLOW, *TRAINING, RIVAL, "--processes=3", "--noise")
+    variables = {"STAGEBENCH_CACHE": str(folder / "cache"), "COLUMNS": "120"}
+    session = start_suite(folder, SLOW, *TRAINING, RIVAL, "--processes=3", "--noise", **variables)
     output, _ = session.communicate()
     assert session.returncode == 0, output
     return output, folder / "cache" / "noise.json"
