@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebench.measurement.quality import faults
+from stagebench.stages.quality import faults
 
 
 @pytest.mark.stage("quantization")

@@ -15,12 +15,12 @@ import pytest
 
 from pair import Pair, Remote
 from stagebench.case import RECIPES
-from stagebench.dataset import DatasetRequest, Manifest, prepare
-from stagebench.environments import Environment
-from stagebench.measurement.machine import usable_threads
-from stagebench.measurement.process import WorkerError, WorkerProcess
-from stagebench.options import Settings
-from stagebench.pipelines import FRAMEWORKS, THREAD_VARIABLES
+from stagebench.datasets import DatasetRequest, Manifest, prepare
+from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
+from stagebench.machine.info import usable_threads
+from stagebench.plugin.options import Settings
+from stagebench.run.environments import Environment
+from stagebench.run.process import WorkerError, WorkerProcess
 from suite import Suite
 
 OpenPipeline = Callable[..., Remote]
@@ -239,7 +239,7 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that lets the suite find none of some modules."""
 
     def hide_(*names: str) -> None:
-        for module in ("stagebench.pipelines", "stagebench.environments"):
+        for module in ("stagebench.frameworks.framework", "stagebench.run.environments"):
             monkeypatch.setattr(
                 f"{module}.find_spec", lambda name: None if name in names else find_spec(name)
             )

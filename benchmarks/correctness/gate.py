@@ -16,9 +16,9 @@ import numpy as np
 
 from pair import CLASSES, SIZE, Pair, Remote, open_pipeline
 from stagebench.case import Workload
-from stagebench.dataset import Manifest
-from stagebench.pipelines import FRAMEWORKS
-from stagebench.specification import (
+from stagebench.datasets import Manifest
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.networks.article import (
     ADAM,
     NETWORK,
     initial_weights,

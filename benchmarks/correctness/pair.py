@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stagebench.case import RECIPES, Case, Workload
-from stagebench.dataset import Manifest
-from stagebench.measurement.process import WorkerProcess
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.datasets import Manifest
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.run.process import WorkerProcess
 
 BY_RECIPE = [
     pytest.param(recipe, marks=[pytest.mark.nightly("promises no equal work")] * (recipe == "published"))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gate import epoch, nearest
-from stagebench.dataset import Manifest
+from stagebench.datasets import Manifest
 
 pytestmark = pytest.mark.gate
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from saved_runs import HOSTILE, hostile, matrix, saved_run
-from stagebench.analysis.comparison import FailOn, compare, confirm, exit_code
-from stagebench.analysis.ratio import independent_ratio
 from stagebench.cli import main
-from stagebench.reporting.run import run_of
-from stagebench.reporting.verdicts import comparison_of, side_of, text_of
+from stagebench.report.comparison import comparison_of, side_of, text_of
+from stagebench.results.run import run_of
+from stagebench.statistics.comparison import FailOn, compare, confirm, exit_code
+from stagebench.statistics.ratio import independent_ratio
 
 TORCH = matrix(batch_sizes=(32,), workers=(0,), cache=("on",))[0]
 STAGES = ("training", "evaluation")

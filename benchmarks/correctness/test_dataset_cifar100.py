@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stagebench.dataset import DatasetError, DatasetRequest, prepare
-from stagebench.dataset.cifar100_archive import read_labels, read_split
+from stagebench.datasets import DatasetError, DatasetRequest, prepare
+from stagebench.datasets.cifar100_archive import read_labels, read_split
 
 MEMBERS = ("cifar-100-python/meta", "cifar-100-python/test", "cifar-100-python/train")
 
@@ -216,7 +216,7 @@ def test_a_member_that_comes_twice_is_refused(tmp_path):
 
 @pytest.mark.fault("a CIFAR-100 archive with a huge member", "refused")
 def test_a_member_of_unreasonable_size_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("stagebench.dataset.cifar100_archive._MAX_MEMBER_BYTES", 1000)
+    monkeypatch.setattr("stagebench.datasets.cifar100_archive._MAX_MEMBER_BYTES", 1000)
     message = refusal(archive(tmp_path / "a.tar.gz", official_members()))
     assert "cifar-100-python/train has" in message
     assert "allowed are 1000" in message

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from stagebench.dataset import DatasetError, DatasetRequest, Manifest, prepare
-from stagebench.dataset.folder import sort_files, sort_names
-from stagebench.dataset.manifest import SPLITS
+from stagebench.datasets import DatasetError, DatasetRequest, Manifest, prepare
+from stagebench.datasets.folder import sort_files, sort_names
+from stagebench.datasets.manifest import SPLITS
 
 
 def quiet(what, done, total):
@@ -211,7 +211,7 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
 
 
 def test_many_files_are_checked_in_other_processes_with_progress(tmp_path, monkeypatch):
-    monkeypatch.setattr("stagebench.dataset.folder.processes_for", lambda files, per_process: 2)
+    monkeypatch.setattr("stagebench.datasets.folder.processes_for", lambda files, per_process: 2)
     root = tree(tmp_path / "data", classes=("0", "1"), files=[f"{n}.jpg" for n in range(60)])
     calls = []
     manifest = prepare(DatasetRequest(str(root)), tmp_path / "cache", lambda *call: calls.append(call))

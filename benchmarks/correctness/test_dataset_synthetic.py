@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stagebench.dataset import DatasetError, DatasetRequest, Manifest, prepare
-from stagebench.dataset.synthetic import build, jpeg
+from stagebench.datasets import DatasetError, DatasetRequest, Manifest, prepare
+from stagebench.datasets.synthetic import build, jpeg
 
 
 def quiet(what, done, total):

@@ -9,13 +9,13 @@ import pytest
 
 from pair import open_pipeline
 from stagebench.case import EXECUTIONS, QUANTIZE, Case, Workload
-from stagebench.dataset import DatasetRequest, prepare
-from stagebench.environments import Environment
-from stagebench.matrix import Matrix
-from stagebench.measurement.process import WorkerProcess
-from stagebench.measurement.quality import faults
-from stagebench.pipelines import FRAMEWORKS
-from stagebench.specification import save_weights
+from stagebench.datasets import DatasetRequest, prepare
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.networks.article import save_weights
+from stagebench.run.environments import Environment
+from stagebench.run.process import WorkerProcess
+from stagebench.stages.matrix import Matrix
+from stagebench.stages.quality import faults
 
 EPOCHS = 6
 """After which the network is right on nearly all images of 20 classes, and its answers are no ties."""
@@ -121,7 +121,7 @@ def planted(stage, **axes):
     found = []
     for parameter in cells(stage, **axes):
         (case,) = parameter.values
-        module = FRAMEWORKS[case.framework].module
+        module = FRAMEWORKS[case.framework].folder
         found.append(pytest.param(case, f"{module}.deployment:Deployer", id=case.id, marks=parameter.marks))
     return found
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from stagebench.case import STAGES, Case, Workload
-from stagebench.environments import Environment
-from stagebench.measurement.estimate import (
+from stagebench.frameworks.simulated.pipeline import Pipeline
+from stagebench.plugin.progress import span
+from stagebench.run.environments import Environment
+from stagebench.run.estimate import (
     CaseCosts,
     Cost,
     between,
@@ -18,11 +20,9 @@ from stagebench.measurement.estimate import (
     part_of,
     representatives,
 )
-from stagebench.measurement.schedule import PRECISE_PROCESSES, Conditions, Schedule
-from stagebench.measurement.stage_run import STEPS
-from stagebench.measurement.stages import STAGE_RUNS
-from stagebench.pipelines.simulated import Pipeline
-from stagebench.reporting.progress import span
+from stagebench.run.schedule import PRECISE_PROCESSES, Conditions, Schedule
+from stagebench.stages.pipeline import STAGE_RUNS
+from stagebench.stages.stage import STEPS
 from suite import wait_for
 
 ARTICLE = ("--preset=article", "--cache=on", "--stages=data_loading,model_building,training")

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 import gate
-from stagebench.dataset import DatasetError, DatasetRequest, Manifest, prepare
-from stagebench.dataset.manifest import SPLITS, Image
-from stagebench.dataset.watch import Watch
-from stagebench.pipelines import INSTALLED
+from stagebench.datasets import DatasetError, DatasetRequest, Manifest, prepare
+from stagebench.datasets.manifest import SPLITS, Image
+from stagebench.datasets.watch import Watch
+from stagebench.frameworks import INSTALLED
 from suite import ANY_FRAMEWORK
 
 BOUND = 2e-6  # of prepared pixels of any JPEG, see the README

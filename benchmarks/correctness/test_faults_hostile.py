@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from saved_runs import HOSTILE, matrix, nightly, saved_run
 from stagebench.cli import main
-from stagebench.environments import Environment
-from stagebench.measurement.process import WorkerProcess
-from stagebench.pipelines import INSTALLED
+from stagebench.frameworks import INSTALLED
+from stagebench.run.environments import Environment
+from stagebench.run.process import WorkerProcess
 
 OWNED = "owned-by-a-stranger"
 

@@ -14,17 +14,17 @@ from PIL import Image
 from pytest_benchmark.utils import get_machine_id
 
 from stagebench.case import Case, Workload
-from stagebench.dataset import Manifest
-from stagebench.dataset.manifest import Image as ImageFile
-from stagebench.environments import Environment
-from stagebench.measurement import memory
-from stagebench.measurement.errors import StorageError
-from stagebench.measurement.files import write
-from stagebench.measurement.sample import Failure
-from stagebench.measurement.schedule import Conditions, Schedule
-from stagebench.pipelines import INSTALLED
-from stagebench.reporting.progress import Progress
-from stagebench.session import Session
+from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Image as ImageFile
+from stagebench.frameworks import INSTALLED
+from stagebench.machine import memory
+from stagebench.machine.errors import StorageError
+from stagebench.machine.files import write
+from stagebench.plugin.progress import Progress
+from stagebench.run.environments import Environment
+from stagebench.run.sample import Failure
+from stagebench.run.schedule import Conditions, Schedule
+from stagebench.run.session import Session
 from suite import ANY_FRAMEWORK
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")

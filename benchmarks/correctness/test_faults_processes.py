@@ -19,11 +19,11 @@ import pytest
 from alive import is_alive
 from pair import Pair
 from stagebench.case import STAGES
-from stagebench.measurement import process as process_module
-from stagebench.measurement.machine import usable_threads
-from stagebench.measurement.process import WorkerProcess
-from stagebench.measurement.scratch import scratch_folder
-from stagebench.pipelines import INSTALLED
+from stagebench.frameworks import INSTALLED
+from stagebench.machine.info import usable_threads
+from stagebench.run import process as process_module
+from stagebench.run.process import WorkerProcess
+from stagebench.run.scratch import scratch_folder
 from suite import wait_for
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # looked at, not written to
@@ -77,7 +77,7 @@ def test_a_process_that_dies_while_it_starts_fails_its_case_alone(faulty):
 def test_a_process_that_dies_while_it_sends_is_an_error(failing):
     half = "io.write(b'\\x07\\0\\0') or io.outfile.flush() or os.kill(os.getpid(), signal.SIGKILL)"
     of_execnet = "for io in gc.get_objects() if type(io).__name__ == 'Popen2IO'"
-    target, replacement = "stagebench.measurement.worker:encode", f"lambda value: [{half} {of_execnet}]"
+    target, replacement = "stagebench.run.worker:encode", f"lambda value: [{half} {of_execnet}]"
 
     found = failing("simulated", ("patch", {"target": target, "replacement": replacement}), TRAIN)
 
@@ -106,7 +106,7 @@ def test_what_a_pipeline_raises_stands_in_one_sentence_before_its_traceback(faul
 def test_a_loader_process_that_is_killed_is_named(failing, recipe):
     reads = {"matched": "data:JpegImages.__getitem__", "tuned": "tuned.data:JpegFiles.__getitems__"}
     patch = {
-        "target": f"stagebench.pipelines.pytorch.{reads[recipe]}",
+        "target": f"stagebench.frameworks.torch.{reads[recipe]}",
         "replacement": "lambda self, index: __import__('os').kill(__import__('os').getpid(), 9)",
     }
     load = ("call", {"target": "pipeline", "method": "load_data", "arguments": []})
@@ -131,7 +131,7 @@ def test_loader_processes_are_forked_safely_after_threads_have_computed(tmp_path
 
 LOADER = """
 import multiprocessing
-from stagebench.pipelines.lifetime import end_with_parent
+from stagebench.frameworks.lifetime import end_with_parent
 
 multiprocessing.set_start_method("fork")
 end_with_parent({parent}, 0)

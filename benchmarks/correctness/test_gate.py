@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import gate
-from stagebench.dataset import DatasetRequest, prepare
+from stagebench.datasets import DatasetRequest, prepare
 
 pytestmark = pytest.mark.gate
 

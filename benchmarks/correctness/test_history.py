@@ -9,12 +9,12 @@ from math import nan
 import pytest
 
 from saved_runs import matrix, nightly, saved_run, slower
-from stagebench.analysis.steps import MINIMUM_VALUES
 from stagebench.case import Case
 from stagebench.cli import main
-from stagebench.reporting.history import read_history
-from stagebench.reporting.history_charts import Panels
-from stagebench.reporting.html.history import history_page
+from stagebench.history.charts import Panels
+from stagebench.history.history import read_history
+from stagebench.history.page import history_page
+from stagebench.statistics.change_points import MINIMUM_VALUES
 
 TWO = matrix(batch_sizes=(32,), workers=(0,), cache=("on",))
 STAGES = ("training", "evaluation")

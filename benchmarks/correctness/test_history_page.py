@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from saved_runs import HOSTILE, hostile, matrix, nightly, saved_run, slower
-from stagebench.reporting.history import Axis, read_history
-from stagebench.reporting.html.history import history_page
+from stagebench.history.history import Axis, read_history
+from stagebench.history.page import history_page
 
 CASES = matrix(batch_sizes=(32,), cache=("on",))  # torch with 0 and 2 workers, tensorflow
 STAGES = ("data_loading", "training")

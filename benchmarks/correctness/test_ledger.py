@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from stagebench.article.differences import Difference, measure_differences
+from stagebench.article.ledger import cost_of_published
 from stagebench.case import Case, plain
 from stagebench.cli import main
-from stagebench.measurement.differences import Difference, measure_differences
-from stagebench.reporting.ledger import cost_of_published
-from stagebench.reporting.run import read_run
+from stagebench.results.run import read_run
 
 CASE = Case("simulated", "cpu", 32, 0, "on", "off", "matched", "simulated")
 MATCHED = [1.0, 2.0, 4.0]

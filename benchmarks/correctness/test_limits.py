@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from stagebench.case import STAGES, Case, Workload
-from stagebench.measurement.limits import Limits, least_work, limit_of
-from stagebench.measurement.machine import usable_threads
-from stagebench.measurement.process import WorkerProcess
-from stagebench.measurement.rates import RESOURCES
-from stagebench.measurement.sample import Measurement, ProcessRecord, Sample
-from stagebench.pipelines.contract import Facts
-from stagebench.specification import NETWORK
+from stagebench.frameworks.contract import Facts
+from stagebench.machine.info import usable_threads
+from stagebench.machine.peak_rates import RESOURCES
+from stagebench.networks.article import NETWORK
+from stagebench.run.peak import Limits, least_work, limit_of
+from stagebench.run.process import WorkerProcess
+from stagebench.run.sample import Measurement, ProcessRecord, Sample
 
 CASE = Case("torch", "cpu", 32, 0, "on", "on", "matched", "torch")
 WORKLOAD = Workload(classes=100)

@@ -8,7 +8,7 @@ import pytest
 
 import gate
 
-TORCH, TENSORFLOW = "stagebench.pipelines.pytorch", "stagebench.pipelines.tensorflow"
+TORCH, TENSORFLOW = "stagebench.frameworks.torch", "stagebench.frameworks.tensorflow"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ MUTANTS = [
         (
             "same_initial_weights",
             "tensorflow starts from another seed",
-            {f"{TENSORFLOW}:initial_weights": "lambda classes, seed: original(classes, seed + 1)"},
+            {f"{TENSORFLOW}.pipeline:initial_weights": "lambda classes, seed: original(classes, seed + 1)"},
         ),
         (
             "same_descent",

@@ -9,7 +9,7 @@ import pytest
 
 import pair
 from stagebench.case import EXECUTIONS
-from stagebench.measurement.process import WorkerError
+from stagebench.run.process import WorkerError
 
 LARGEST_DIFFERENCE = {"float32": 1e-4, "bfloat16": 0.1}
 """Of the logits of a fresh model, which are up to 4; bfloat16 has 8 bits."""

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from stagebench.options import OptionError, Settings
-from stagebench.published_results import published_results
+from stagebench.article.published_results import published_results
+from stagebench.plugin.options import OptionError, Settings
 
 
 def settings(preset, **given):

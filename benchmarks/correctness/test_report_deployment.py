@@ -9,28 +9,28 @@ from dataclasses import replace
 import pytest
 
 from saved_runs import DEPLOYED, HOSTILE, deployed_run, matrix, nightly, saved_run
-from stagebench.analysis.comparison import FailOn
-from stagebench.analysis.deployment import sanity_checks
+from stagebench.article.write_up import write_up_table
 from stagebench.case import ALL_STAGES, DEPLOYMENT_STAGES
 from stagebench.cli import main
-from stagebench.reporting.charts import charts
-from stagebench.reporting.deployment import deployed, deployment_table, latency_table, steps_table
-from stagebench.reporting.deployment_sentences import (
+from stagebench.history.history import read_history
+from stagebench.history.page import history_page
+from stagebench.report.charts import charts
+from stagebench.report.deployment import deployed, deployment_table, latency_table, steps_table
+from stagebench.report.deployment_sentences import (
     deployment_sentences,
     sanity_finding,
     sanity_lines,
     sanity_table,
 )
-from stagebench.reporting.history import read_history
-from stagebench.reporting.html import page
-from stagebench.reporting.html.history import history_page
-from stagebench.reporting.markdown import markdown
-from stagebench.reporting.profiles import profile_tables
-from stagebench.reporting.report import Report, fixed
-from stagebench.reporting.run import Run, RunError, in_order, read_run, run_of
-from stagebench.reporting.tables import Table, pipeline_table
-from stagebench.reporting.terminal import summary_lines
-from stagebench.reporting.write_up import write_up_table
+from stagebench.report.html import page
+from stagebench.report.markdown import markdown
+from stagebench.report.profiles import profile_tables
+from stagebench.report.report import Report, fixed
+from stagebench.report.tables import Table, pipeline_table
+from stagebench.report.terminal import summary_lines
+from stagebench.results.run import Run, RunError, in_order, read_run, run_of
+from stagebench.statistics.comparison import FailOn
+from stagebench.statistics.deployment import sanity_checks
 
 LATER = ("precision", "execution", "deploy", "quantize")
 FIGURES = (

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from saved_runs import DEPLOYED, HOSTILE, deployed_run
-from stagebench.reporting.html import page
-from stagebench.reporting.labels import CHARACTER, LINE, placed
-from stagebench.reporting.report import Report
-from stagebench.reporting.run import read_run
+from stagebench.report.html import page
+from stagebench.report.labels import CHARACTER, LINE, placed
+from stagebench.report.report import Report
+from stagebench.results.run import read_run
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -9,7 +9,7 @@ import pytest
 
 from saved_runs import matrix, saved_run
 from stagebench.cli import main
-from stagebench.reporting.markdown import escaped
+from stagebench.report.markdown import escaped
 
 
 @pytest.fixture

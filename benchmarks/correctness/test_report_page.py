@@ -11,9 +11,9 @@ import pytest
 
 from saved_runs import HOSTILE, hostile, matrix, saved_run
 from stagebench.case import STAGES, plain
-from stagebench.reporting.html import page
-from stagebench.reporting.report import Report
-from stagebench.reporting.run import read_run
+from stagebench.report.html import page
+from stagebench.report.report import Report
+from stagebench.results.run import read_run
 
 FOUR = matrix(batch_sizes=(32,), workers=(0,))
 MANY = matrix(

@@ -12,13 +12,9 @@ import pytest
 
 import saved_runs
 from saved_runs import matrix, saved_run
-from stagebench.analysis.group import Group
-from stagebench.analysis.ratio import paired_ratio
-from stagebench.analysis.result import Result
-from stagebench.reporting.published import agreement, comparisons
-from stagebench.reporting.report import Report
-from stagebench.reporting.run import Run, run_of
-from stagebench.reporting.sentences import (
+from stagebench.article.published import agreement, comparisons
+from stagebench.report.report import Report
+from stagebench.report.sentences import (
     best_sentence,
     best_settings,
     group_sentence,
@@ -28,6 +24,10 @@ from stagebench.reporting.sentences import (
     reasons,
     stage_sentence,
 )
+from stagebench.results.result import Result
+from stagebench.results.run import Run, run_of
+from stagebench.statistics.group import Group
+from stagebench.statistics.ratio import paired_ratio
 
 NUMBER = r"([\d,.]+)"
 RATIO = rf"{NUMBER} times \(95% interval {NUMBER} to {NUMBER}\)"

@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 
 from saved_runs import DEPLOYED, deployed_run, matrix, saved_run
-from stagebench.published_results import published_quantization
-from stagebench.reporting.charts import charts
-from stagebench.reporting.profiles import profile_tables
-from stagebench.reporting.report import Report
-from stagebench.reporting.run import run_of
-from stagebench.reporting.tables import Table
-from stagebench.reporting.write_up import BASELINE, write_up_table
+from stagebench.article.published_results import published_quantization
+from stagebench.article.write_up import BASELINE, write_up_table
+from stagebench.report.charts import charts
+from stagebench.report.profiles import profile_tables
+from stagebench.report.report import Report
+from stagebench.report.tables import Table
+from stagebench.results.run import run_of
 
 
 def a_report(**options) -> Report:

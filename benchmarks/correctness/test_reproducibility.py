@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pair import BY_RECIPE
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.frameworks import FRAMEWORKS
 
 pytestmark = pytest.mark.gate
 

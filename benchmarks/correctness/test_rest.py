@@ -9,10 +9,10 @@ import time
 import pytest
 
 from stagebench.case import Case, Workload
-from stagebench.measurement import worker as worker_module
-from stagebench.measurement.machine import usable_threads
-from stagebench.measurement.process import WorkerProcess
-from stagebench.pipelines import FRAMEWORKS
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.machine.info import usable_threads
+from stagebench.run import worker as worker_module
+from stagebench.run.process import WorkerProcess
 
 
 def set_up_training(process, framework, folder, dataset, **limits):

@@ -9,11 +9,11 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from stagebench.analysis.noise import noise_floor
-from stagebench.analysis.ratio import Ratio, paired_ratio
-from stagebench.analysis.verdict import verdict
-from stagebench.measurement.schedule import PRECISE_PROCESSES, turns
-from stagebench.pipelines.simulated.costs import Cost
+from stagebench.frameworks.simulated.costs import Cost
+from stagebench.run.schedule import PRECISE_PROCESSES, turns
+from stagebench.statistics.noise import noise_floor
+from stagebench.statistics.ratio import Ratio, paired_ratio
+from stagebench.statistics.verdict import verdict
 
 COMPARISONS = 1000
 STEADY = Cost(seconds=1.0, process_noise=0.02, round_noise=0.04)

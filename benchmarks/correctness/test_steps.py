@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebench.analysis.steps import FALSE_ALARMS, MINIMUM_SIDE, MINIMUM_VALUES, find_steps
+from stagebench.statistics.change_points import FALSE_ALARMS, MINIMUM_SIDE, MINIMUM_VALUES, find_steps
 
 SERIES = 300
 NOISE = 0.03
@@ -34,7 +34,7 @@ def test_one_steady_series_in_a_hundred_has_a_step(kind, runs):
 
 
 def test_false_alarms_are_as_many_as_the_rate_says(monkeypatch):
-    monkeypatch.setattr("stagebench.analysis.steps.FALSE_ALARMS", 0.1)
+    monkeypatch.setattr("stagebench.statistics.change_points.FALSE_ALARMS", 0.1)
     alarms = sum(bool(find_steps([values])[0]) for values in steady(SERIES, 30))
     assert 15 <= alarms <= 46, f"{alarms} of {SERIES}, and not about 30"  # 3 standard deviations
 

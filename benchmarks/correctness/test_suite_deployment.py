@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from stagebench.case import DEPLOYMENT_STAGES
-from stagebench.measurement import trained
+from stagebench.run import trained
 
 DEPLOYED = f"--stages={','.join(DEPLOYMENT_STAGES)}"
 

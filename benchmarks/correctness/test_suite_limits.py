@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stagebench.case import Case, Workload
-from stagebench.measurement.process import WorkerProcess
+from stagebench.run.process import WorkerProcess
 from suite import ANY_FRAMEWORK
 
 
@@ -39,7 +39,7 @@ def test_a_stage_that_hangs_is_ended_and_fails_its_case_alone(suite, faulty):
     result.stdout.fnmatch_lines(
         [
             "simulated-*-workers2-* (cold, execute) took longer than --stage-timeout=3 s; its *",
-            "*pipelines/simulated/__init__.py*in _act",
+            "*frameworks/simulated/pipeline.py*in _act",
         ]
     )
     assert saved_cases(suite) == [("data_loading", 0), ("data_loading", 2), ("model_building", 0)]

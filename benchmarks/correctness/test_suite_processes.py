@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from alive import is_alive
-from stagebench.environments import NEEDED
-from stagebench.measurement.process import WorkerError, WorkerProcess
-from stagebench.measurement.schedule import turns
-from stagebench.pipelines import INSTALLED
+from stagebench.frameworks import INSTALLED
+from stagebench.run.environments import NEEDED
+from stagebench.run.process import WorkerError, WorkerProcess
+from stagebench.run.schedule import turns
 from suite import wait_for
 
 WATCHER = """
@@ -174,8 +174,8 @@ def test_a_users_keras_settings_change_nothing(suite, monkeypatch):
 IMPORTED = """
 import sys
 before = {*sys.modules, *sys.stdlib_module_names}
-import stagebench.measurement.worker
-import stagebench.pipelines.simulated
+import stagebench.run.worker
+import stagebench.frameworks.simulated.pipeline
 print(*{name.partition(".")[0] for name in sys.modules} - before)
 """
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from stagebench.case import STAGES
-from stagebench.pipelines import INSTALLED
+from stagebench.frameworks import INSTALLED
 from suite import start_suite
 
 CONTRACT = """
@@ -158,7 +158,7 @@ def test_durations_arrive_unchanged(pytester):
     pytester.makepyfile(
         f"""
         import pytest
-        from stagebench.measurement.replay import recorded_seconds, replay
+        from stagebench.plugin.replay import recorded_seconds, replay
 
         @pytest.mark.benchmark(timer=recorded_seconds)
         def test_it(benchmark):

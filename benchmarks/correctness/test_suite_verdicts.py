@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from stagebench.cli import main
-from stagebench.measurement import schedule
+from stagebench.run import schedule
 from suite import start_suite
 
 OTHER = f"--env=simulated@b={sys.executable}"

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagebench.analysis.group import Group
-from stagebench.analysis.result import Result
 from stagebench.case import Case
-from stagebench.measurement.schedule import Step
-from stagebench.reporting.progress import Progress, live_line
-from stagebench.reporting.terminal import late_leads, summary_lines
+from stagebench.plugin.progress import Progress, live_line
+from stagebench.report.terminal import late_leads, summary_lines
+from stagebench.results.result import Result
+from stagebench.run.schedule import Step
+from stagebench.statistics.group import Group
 
 TORCH = Case("torch", "cpu", 32, 20, "on", "on", "matched", "torch")
 TENSORFLOW = replace(TORCH, framework="tensorflow", environment="tensorflow", workers="auto")

@@ -7,7 +7,7 @@ import pytest
 
 import gate
 from pair import BY_RECIPE, Pair
-from stagebench.specification import NETWORK, fold_batch_norm
+from stagebench.networks.article import NETWORK, fold_batch_norm
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ METHOD = {"torch": "_epoch", "tensorflow": "_loader"}
 @pytest.mark.parametrize("recipe", BY_RECIPE)
 def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, recipe):
     module = {"torch": "pytorch"}.get(framework, framework) + (".tuned" if recipe == "tuned" else "")
-    target = f"stagebench.pipelines.{module}:Pipeline.{METHOD[framework]}"
+    target = f"stagebench.frameworks.{module}:Pipeline.{METHOD[framework]}"
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
     worker = process_of(framework)
@@ -88,7 +88,7 @@ def test_a_training_step_is_no_wait_for_data(open_pipeline, process_of, framewor
     worker = process_of(framework)
     module = "tuned.training" if recipe == "tuned" else "training"
     slow = "lambda *a: (__import__('time').sleep(0.05), original(*a))[1]"
-    worker.request("patch", target=f"stagebench.pipelines.pytorch.{module}:train_step", replacement=slow)
+    worker.request("patch", target=f"stagebench.frameworks.torch.{module}:train_step", replacement=slow)
     try:
         watched = pipeline.watch_training()
     finally:

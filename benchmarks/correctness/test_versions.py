@@ -13,10 +13,10 @@ import pytest
 from planted import PERMUTED, SLOWER, plant
 from stagebench import versions, virtual_environments
 from stagebench.cli import main
-from stagebench.pipelines import INSTALLED
-from stagebench.virtual_environments import Requirement, VirtualEnvironmentError, make
+from stagebench.frameworks import INSTALLED
+from stagebench.versions.virtual_environments import Requirement, VirtualEnvironmentError, make
 
-SIMULATED = "stagebench.pipelines.simulated"
+SIMULATED = "stagebench.frameworks.simulated.pipeline"
 COST = {"training": {"cost": {"seconds": 0.02}}, "evaluation": {"cost": {"seconds": 0.02}}}
 TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=3", "--processes=5", "--cache=on")
 

@@ -9,32 +9,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stagebench.analysis.comparison import FailOn, exit_code
-from stagebench.analysis.group import floor_of
-from stagebench.dataset import DatasetError, default_cache_folder, prepare
-from stagebench.measurement.errors import ShortageError, StorageError
-from stagebench.measurement.files import write
-from stagebench.measurement.machine import gpu_names
-from stagebench.measurement.schedule import Conditions
-from stagebench.measurement.trained import trained_weights
-from stagebench.options import OPTIONS, PRESET, OptionError, Settings
-from stagebench.reporting.history import Axis, read_history
-from stagebench.reporting.ledger import COMMAND, LedgerError, ledger
-from stagebench.reporting.markdown import markdown
-from stagebench.reporting.output import (
+from stagebench.article.ledger import COMMAND, LedgerError, ledger
+from stagebench.datasets import DatasetError, default_cache_folder, prepare
+from stagebench.history.history import Axis, read_history
+from stagebench.machine.errors import ShortageError, StorageError
+from stagebench.machine.files import write
+from stagebench.machine.info import gpu_names
+from stagebench.plugin.options import OPTIONS, PRESET, OptionError, Settings
+from stagebench.plugin.progress import Progress
+from stagebench.report.comparison import comparison_of, json_of, markdown_of, text_of
+from stagebench.report.markdown import markdown
+from stagebench.report.output import (
     append_to_step_summary,
     format_of,
     write_charts,
     write_history,
     write_report,
 )
-from stagebench.reporting.progress import Progress
-from stagebench.reporting.report import Report
-from stagebench.reporting.run import RunError, read_run
-from stagebench.reporting.verdicts import comparison_of, json_of, markdown_of, text_of
-from stagebench.session import Session
-from stagebench.versions import VersionsError, make_environments, parse_version, run_gate, run_versions
-from stagebench.virtual_environments import NEWEST, VirtualEnvironmentError
+from stagebench.report.report import Report
+from stagebench.results.run import RunError, read_run
+from stagebench.run.schedule import Conditions
+from stagebench.run.session import Session
+from stagebench.run.trained import trained_weights
+from stagebench.statistics.comparison import FailOn, exit_code
+from stagebench.statistics.group import floor_of
+from stagebench.versions.versions import (
+    VersionsError,
+    make_environments,
+    parse_version,
+    run_gate,
+    run_versions,
+)
+from stagebench.versions.virtual_environments import NEWEST, VirtualEnvironmentError
 
 Subcommands = Any  # argparse names no type for what `add_subparsers` returns
 

@@ -1,0 +1,1 @@
+"""The write-ups that the project implements: their figures, their tables, and how `published` differs."""

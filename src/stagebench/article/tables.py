@@ -1,0 +1,79 @@
+"""A run in the tables and columns of the article: times of training and evaluation by setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stagebench.report.figures import duration
+from stagebench.report.report import Report
+from stagebench.report.tables import Row, Table
+from stagebench.results.result import Result
+
+COLUMNS = ("Framework", "Batch Size", "Num Workers", "Caching", "Training Time", "Eval Time")
+NAMES = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
+WINNER = "\N{HUNDRED POINTS SYMBOL}"
+NOTE = (
+    f"{WINNER}: the shortest training time, its 95% interval apart from that of every other row. Where no "
+    "row has the mark, nobody can tell. Rows were measured one after the other, rivals in turns."
+)
+
+
+def article_tables(report: Report) -> list[Table]:
+    """Return a table for each run, device, augmentation and recipe with a training time."""
+    rows: dict[tuple[int, str, str, str], list[tuple[int, Result]]] = {}
+    for entry, result, _ in report.results("training"):
+        case = entry.case
+        rows.setdefault((entry.run, case.device, case.augment, case.recipe), []).append((entry.index, result))
+    evaluations = {entry.index: result for entry, result, _ in report.results("evaluation")}
+    return [_table(report, key, found, evaluations) for key, found in rows.items()]
+
+
+def _table(
+    report: Report,
+    key: tuple[int, str, str, str],
+    trainings: Sequence[tuple[int, Result]],
+    evaluations: dict[int, Result],
+) -> Table:
+    run, device, augment, recipe = key
+    winner = winner_of([result for _, result in trainings])
+    rows = []
+    for index, result in trainings:
+        mark = f" {WINNER}" if result is winner else ""
+        evaluation = evaluations.get(index)
+        cells = (
+            f"{name(result)}{mark}",
+            *settings(result),
+            duration(result.median_seconds),
+            duration(evaluation.median_seconds) if evaluation else "",
+        )
+        rows.append(Row(cells, index))
+    device_name = str(trainings[0][1].info.get("device_name") or "")
+    augmented = "with" if augment == "on" else "without"
+    several = f", {report.run_name(run)}" if len(report.runs) > 1 else ""
+    return Table(
+        f"{device} ({device_name}), {augmented} augmentations, {recipe}{several}", COLUMNS, rows, NOTE
+    )
+
+
+def name(result: Result) -> str:
+    """Name a framework as the article does; what the article does not have keeps its own name."""
+    case = result.case
+    return " ".join([NAMES.get(case.environment, case.environment), *case.variant])
+
+
+def settings(result: Result) -> tuple[str, str, str]:
+    """Write batch size, workers and caching as the article does."""
+    case = result.case
+    workers = "NA" if case.workers == "auto" else str(case.workers)
+    return str(case.batch_size), workers, str(case.cache == "on")
+
+
+def winner_of(results: Sequence[Result]) -> Result | None:
+    """Return the fastest, if its interval is apart from that of all others."""
+    first = min(results, key=lambda result: result.median_seconds)
+    others = [result for result in results if result is not first]
+    if first.interval is None or any(result.interval is None for result in others) or not others:
+        return None
+    return (
+        first if all(result.interval[0] > first.interval[1] for result in others if result.interval) else None
+    )

@@ -1,0 +1,104 @@
+"""What can be said of a framework without importing it; each states it in the `__init__` of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format in which a framework's trained model is used."""
+
+    name: str
+    suffix: str = ""
+    """How its file ends; empty: it is a folder."""
+    imports: tuple[str, ...] = ()
+    """Top-level modules that it needs beside the framework."""
+    quantize: tuple[str, ...] = ("none",)
+    """The quantization methods that can be asked of it."""
+    quantize_imports: tuple[str, ...] = ()
+    """Top-level modules that quantization needs."""
+    refuses: Mapping[str, str] = field(default_factory=dict)
+    """Of these methods, what cannot be had all the same, and why."""
+    in_process: bool = False
+    """Whether the framework runs it from its own model: `precision` applies, and nothing is exported."""
+    executions: tuple[str, ...] = ("default",)
+    """The values of the axis `execution` that apply."""
+    cpu_only: bool = False
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What can be said of a framework without importing it.
+
+    Its code stands in `stagebench.frameworks.NAME`: `pipeline` has its `Pipeline`, `inspection` its
+    `Inspector`, and `tuned.pipeline` the `Pipeline` of the recipe `tuned` where that is another one.
+    """
+
+    name: str
+    title: str
+    """As its makers write it."""
+    colour: str
+    """In charts; it is seen on white and on black, and differs from the others to the colour-blind."""
+    mark: str
+    """Shape of its points in charts, by the name that Vega has for it."""
+    imports: tuple[str, ...]
+    """Top-level modules that the pipeline needs; none: it computes next to nothing, for tests."""
+    model_suffix: str
+    """How its model files end."""
+    install: str = ""
+    """Command that installs the modules."""
+    has_tuned: bool = False
+    """Whether the recipe `tuned` has a `Pipeline` of its own."""
+    tuned_imports: tuple[str, ...] = ()
+    """Top-level modules that the recipe `tuned` needs beside `imports`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables to set before it is imported."""
+    thread_variables: tuple[str, ...] = ()
+    """Variables, beside those of common libraries, from which it takes its number of threads."""
+    chooses_workers: bool = False
+    """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
+    shuffles_images: bool = False
+    """Whether it shuffles prepared images (not in the recipe `tuned`), so that all are in memory."""
+    default_execution: str = "default"
+    """The value of the axis `execution` that its default is: asked for by name, it is the same case."""
+    export_formats: tuple[ExportFormat, ...] = ()
+    """The first one is the framework's own."""
+
+    @property
+    def folder(self) -> str:
+        """Dotted name of the package with its code."""
+        return f"stagebench.frameworks.{self.name}"
+
+    def pipeline_module(self, recipe: str) -> str:
+        """Return the module of a recipe's `Pipeline` class."""
+        own = recipe == "tuned" and self.has_tuned
+        return f"{self.folder}.tuned.pipeline" if own else f"{self.folder}.pipeline"
+
+    def execution(self, asked: str) -> str:
+        """Return an execution by the name that the case has."""
+        return "default" if asked == self.default_execution else asked
+
+    def export_format(self, name: str) -> ExportFormat:
+        """Return the export format of this name."""
+        return next(form for form in self.export_formats if form.name == name)
+
+    def missing(self) -> str | None:
+        """Say why the framework cannot run here, or None when everything that it needs is installed."""
+        absent = [name for name in self.imports if find_spec(name) is None]
+        if absent:
+            return f"{self.name}: {' and '.join(absent)} not installed here; try: {self.install}"
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the installed modules, from their metadata."""
+        found = {}
+        for name in self.imports:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:  # e.g. tensorflow-cpu: module and distribution differ in name
+                found[name] = "unknown"
+        return found

@@ -1,0 +1,30 @@
+"""TensorFlow: what is said of it without importing it."""
+
+from stagebench.frameworks.framework import ExportFormat, Framework
+
+FRAMEWORK = Framework(
+    name="tensorflow",
+    title="TensorFlow",
+    colour="#3a86d0",
+    mark="triangle-up",
+    imports=("tensorflow", "keras"),
+    install="pip install tensorflow",
+    model_suffix=".keras",
+    has_tuned=True,
+    environment={"KERAS_BACKEND": "tensorflow"},  # else a user's setting makes it something else
+    thread_variables=("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    chooses_workers=True,
+    shuffles_images=True,
+    export_formats=(
+        ExportFormat("graph", ".weights.h5", in_process=True, executions=("default", "eager", "compiled")),
+        ExportFormat("savedmodel"),
+        ExportFormat(
+            "litert",
+            ".tflite",
+            imports=("ai_edge_litert",),
+            quantize=("none", "dynamic", "ptq", "qat"),
+            cpu_only=True,
+        ),
+        ExportFormat("onnx", ".onnx", imports=("tf2onnx", "onnx", "onnxruntime"), cpu_only=True),
+    ),
+)

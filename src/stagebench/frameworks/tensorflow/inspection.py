@@ -1,0 +1,67 @@
+"""The arithmetic of the Keras network laid open; see `contract.Inspector`."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from stagebench.frameworks.contract import Array
+from stagebench.frameworks.tensorflow import model as network
+from stagebench.frameworks.tensorflow import training
+from stagebench.networks.article import Weights, trainable
+
+
+class Inspector:
+    """See `contract.Inspector`."""
+
+    def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
+        self.recipe, self.classes, self.precision = recipe, classes, precision
+        keras.config.set_floatx(precision)
+        keras.config.set_dtype_policy(precision)
+        self.model = network.build(recipe, classes, input_size)
+
+    def logits(self, weights: Weights, images: Array, training: bool) -> Array:
+        network.set_weights(self.model, weights)
+        logits: Array = self.model(self._images(images), training=training).numpy()
+        return logits
+
+    def loss_and_gradients(self, weights: Weights, images: Array, labels: Array) -> tuple[float, Weights]:
+        network.set_weights(self.model, weights)
+        training.compile_model(self.recipe, self.model, learning_rate=0.0)
+        loss, gradients = self._loss_and_gradients(images, labels)
+        names = [name for name in weights if trainable(name)]
+        return float(loss), {name: g.numpy() for name, g in zip(names, gradients, strict=True)}
+
+    def train(
+        self, weights: Weights, batches: list[tuple[Array, Array]], optimizer: str, learning_rate: float
+    ) -> tuple[list[float], Weights]:
+        network.set_weights(self.model, weights)
+        training.compile_model(self.recipe, self.model, learning_rate)
+        adam = self.model.optimizer
+        stepper = adam if optimizer == "adam" else keras.optimizers.SGD(learning_rate)
+        losses = []
+        for images, labels in batches:
+            loss, gradients = self._loss_and_gradients(images, labels)
+            stepper.apply(gradients, self.model.trainable_variables)
+            losses.append(float(loss))
+        return losses, network.get_weights(self.model, self.classes)
+
+    def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:
+        training.compile_model(self.recipe, self.model, learning_rate)
+        optimizer = type(self.model.optimizer).from_config(self.model.optimizer.get_config())
+        variable = keras.Variable(start, dtype=self.precision)
+        path = []
+        for gradient in gradients:
+            optimizer.apply([tf.constant(gradient, self.precision)], [variable])
+            path.append(variable.numpy().copy())
+        return path
+
+    def _loss_and_gradients(self, images: Array, labels: Array) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        one_hot = tf.one_hot(labels, self.classes, dtype=self.precision)
+        with tf.GradientTape() as tape:
+            logits = self.model(self._images(images), training=True)
+            loss = self.model.compute_loss(y=one_hot, y_pred=logits)
+        return loss, tape.gradient(loss, self.model.trainable_variables)
+
+    def _images(self, images: Array) -> tf.Tensor:
+        return tf.cast(images, self.precision)

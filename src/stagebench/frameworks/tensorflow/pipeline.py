@@ -1,0 +1,198 @@
+"""The pipeline in TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from stagebench.case import Case, Workload
+from stagebench.datasets import Manifest
+from stagebench.frameworks.contract import (
+    Deployer,
+    Epoch,
+    Evaluation,
+    Facts,
+    Layer,
+    Operation,
+    Split,
+    UnavailableError,
+    WatchedEpoch,
+)
+from stagebench.frameworks.tensorflow import data, persistence, training
+from stagebench.frameworks.tensorflow import model as network
+from stagebench.networks.article import FINE_TUNING, Weights, initial_weights
+
+KINDS = {
+    keras.layers.Conv2D: "conv",
+    keras.layers.BatchNormalization: "batch_norm",
+    network.FusedBatchNormalization: "batch_norm",
+    keras.layers.ReLU: "relu",
+    keras.layers.MaxPooling2D: "max_pool",
+    keras.layers.GlobalAveragePooling2D: "global_average_pool",
+    keras.layers.Dense: "dense",
+}
+
+
+class Pipeline:
+    """See `contract.Pipeline`."""
+
+    deploys_batch_norm = True
+    """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
+
+    def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+        gpus = tf.config.list_physical_devices("GPU")
+        if case.device == "cuda":
+            if not gpus:
+                raise UnavailableError(
+                    f"tensorflow {tf.__version__} sees no CUDA device; in an environment without torch, "
+                    "pip install 'tensorflow[and-cuda]' brings what it needs"
+                )
+            for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, its rivals' too
+                tf.config.experimental.set_memory_growth(gpu, True)
+        elif case.precision == "float16":
+            raise UnavailableError("float16 is for GPUs: TensorFlow's CPU kernels take bfloat16 instead")
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+        # Not in `build_model`: it empties TensorFlow's kernel cache, which costs a build 14%.
+        keras.utils.set_random_seed(workload.seed)
+        self.case, self.workload, self.manifest = case, workload, manifest
+        self.device = "/GPU:0" if case.device == "cuda" else "/CPU:0"
+        self.initial_weights = initial_weights(workload.classes, workload.seed)
+        self.model: keras.Model
+        self._loaders: dict[Split, tf.data.Dataset] = {}
+
+    def load_data(self) -> list[tf.Tensor]:
+        label_batches = []
+        loader = self._loader("train")
+        with tf.device(self.device):
+            for images, labels in loader:
+                tf.identity(images)  # copies to the device, if the batch is not there already
+                label_batches.append(tf.identity(labels))
+        return label_batches
+
+    def build_model(self) -> None:
+        self.model = self.new_network()
+        if self.case.recipe != "published":
+            network.set_weights(self.model, self.initial_weights)
+        self._compile(self.model)
+
+    def train(self, epochs: int) -> list[Epoch]:
+        return training.train(self.model, self._loader("train"), epochs)
+
+    def save_model(self, path: Path) -> None:
+        persistence.save(self.model, path)
+
+    def load_model(self, path: Path) -> None:
+        self.model = persistence.load(path)
+        network.set_precision(self.model, self.case.precision)
+        self._set_execution(self.model)
+
+    def evaluate(self) -> Evaluation:
+        return training.evaluate(self.model, self._loader("test"))
+
+    def fine_tune(self) -> None:
+        self.train_other(self.model)
+
+    def deployer(self) -> Deployer:
+        from stagebench.frameworks.tensorflow import deployment  # it may import what only deployment needs
+
+        return deployment.Deployer(self)
+
+    def synchronize(self) -> None:
+        if self.case.device == "cuda":
+            tf.test.experimental.sync_devices()
+
+    def facts(self) -> Facts:
+        name = ""
+        if self.case.device == "cuda":
+            gpu = tf.config.list_physical_devices("GPU")[0]
+            name = tf.config.experimental.get_device_details(gpu).get("device_name", "")
+        # Unless told otherwise, TensorFlow takes one thread for each processor that it may use.
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or usable or 1
+        return Facts(tf.__version__, name, threads)
+
+    def watch_training(self) -> WatchedEpoch:
+        watched = data.WatchedBatches(self._loader("train"))
+        start = perf_counter()
+        (epoch,) = training.train(self.model, watched.batches, epochs=1)
+        self.synchronize()
+        return WatchedEpoch(epoch, perf_counter() - start, watched.wait_seconds)
+
+    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
+        from stagebench.frameworks.tensorflow import profiling
+
+        return profiling.profile(path, work)
+
+    def peak_gpu_bytes(self) -> int | None:
+        if self.case.device != "cuda":
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+    def class_indices(self, labels: list[tf.Tensor]) -> NDArray[np.int64]:
+        one_hot: NDArray[np.float32] = tf.concat(labels, axis=0).numpy()
+        return one_hot.argmax(axis=1)
+
+    def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        for images, labels in self._loader(split):
+            yield images.numpy(), self.class_indices([labels])
+
+    def layers(self) -> list[Layer]:
+        rows = []
+        for layer in self.model.layers:
+            shape = tuple(layer.output.shape[1:])
+            rows.append(Layer(KINDS[type(layer)], shape, layer.count_params()))
+            if getattr(layer, "activation", None) is keras.activations.relu:  # a layer's own
+                rows.append(Layer("relu", shape, 0))
+        return rows
+
+    def weights(self) -> Weights:
+        return network.get_weights(self.model, self.workload.classes)
+
+    def trainable_weights(self) -> int:
+        return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+
+    def set_weights(self, weights: Weights) -> None:
+        network.set_weights(self.model, weights)
+        training.reset_optimizer(self.model.optimizer)
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.case.execution == "compiled":
+            compiled: NDArray[np.float32] = self.model.predict_on_batch(images)
+            return compiled
+        logits: NDArray[np.float32] = self.model(images, training=False).numpy()
+        return logits
+
+    # What a deployer needs beside the contract.
+
+    def new_network(self, batch_norm: bool = True) -> keras.Sequential:
+        """Return the case's network, with Keras' initial weights and nothing to train it."""
+        recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
+        return network.build(recipe, classes, size, batch_norm, self.case.precision)
+
+    def train_other(self, model: keras.Model) -> None:
+        """Fine-tune another model, which is trained otherwise as this pipeline's is, for one epoch."""
+        self._compile(model)
+        model.optimizer.learning_rate = FINE_TUNING * self.workload.learning_rate
+        training.train(model, self._loader("train"), epochs=1)
+
+    def _compile(self, model: keras.Model, split: Split = "train") -> None:
+        """Give a model what it needs to be run over a split."""
+        training.compile_model(self.case.recipe, model, self.workload.learning_rate, self.case.precision)
+        self._set_execution(model, split)
+
+    def _set_execution(self, model: keras.Model, split: Split = "train") -> None:
+        training.set_execution(model, self.case.execution)
+
+    def _loader(self, split: Split) -> tf.data.Dataset:
+        """Return the split's loader. It is made at first use: that is part of `cold`."""
+        if split not in self._loaders:
+            self._loaders[split] = data.loader(split, self.case, self.workload, self.manifest)
+        return self._loaders[split]

@@ -1,0 +1,1 @@
+"""TensorFlow's recipe `tuned`: the files that differ from those of `matched`."""

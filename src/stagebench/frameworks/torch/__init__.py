@@ -1,0 +1,36 @@
+"""PyTorch: what is said of it without importing it."""
+
+from stagebench.frameworks.framework import ExportFormat, Framework
+
+FRAMEWORK = Framework(
+    name="torch",
+    title="PyTorch",
+    colour="#d9700a",
+    mark="circle",
+    imports=("torch", "torchvision"),
+    install="pip install torch torchvision",
+    model_suffix=".pt",
+    has_tuned=True,
+    tuned_imports=("simplejpeg",),
+    default_execution="eager",
+    export_formats=(
+        ExportFormat("eager", ".pt", in_process=True),
+        ExportFormat("torchscript", ".pt"),
+        ExportFormat("export", ".pt2"),
+        ExportFormat(
+            "compile", ".pt2", in_process=True, quantize=("none", "ptq"), quantize_imports=("torchao",)
+        ),
+        ExportFormat(
+            "onnx",
+            ".onnx",
+            imports=("onnx", "onnxscript", "onnxruntime"),
+            quantize=("none", "dynamic", "ptq", "qat"),
+            quantize_imports=("torchao",),
+            refuses={
+                "dynamic": "torchao quantizes Linear layers alone dynamically: a tenth of this network's "
+                "weights"
+            },
+            cpu_only=True,
+        ),
+    ),
+)

@@ -1,0 +1,80 @@
+"""The arithmetic of the PyTorch network laid open; see `contract.Inspector`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stagebench.frameworks.contract import Array
+from stagebench.frameworks.torch import model as network
+from stagebench.frameworks.torch import training
+from stagebench.networks.article import Weights, trainable
+
+
+class Inspector:
+    """See `contract.Inspector`."""
+
+    def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
+        self.recipe, self.classes = recipe, classes
+        self.dtype: torch.dtype = getattr(torch, precision)
+        self.format = network.MEMORY_FORMAT[recipe]
+        self.model = network.build(recipe, classes).to(dtype=self.dtype, memory_format=self.format)
+
+    def logits(self, weights: Weights, images: Array, training: bool) -> Array:
+        self._set(weights)
+        self.model.train(training)
+        with torch.no_grad():
+            logits: Tensor = self.model(self._images(images))
+        return logits.numpy()
+
+    def loss_and_gradients(self, weights: Weights, images: Array, labels: Array) -> tuple[float, Weights]:
+        self._set(weights)
+        self.model.train()
+        still = torch.optim.SGD(self.model.parameters(), lr=0.0)
+        loss, _ = training.train_step(self.model, still, self._images(images), torch.from_numpy(labels))
+        names = [name for name in weights if trainable(name)]
+        gradients = [parameter.grad.numpy() for parameter in self.model.parameters()]
+        return loss.item(), {
+            name: network.to_canonical(gradient).copy()
+            for name, gradient in zip(names, gradients, strict=True)
+        }
+
+    def train(
+        self, weights: Weights, batches: list[tuple[Array, Array]], optimizer: str, learning_rate: float
+    ) -> tuple[list[float], Weights]:
+        self._set(weights)
+        self.model.train()
+        stepper: Any = (
+            training.build_optimizer(self.recipe, self.model.parameters(), learning_rate)
+            if optimizer == "adam"
+            else torch.optim.SGD(self.model.parameters(), lr=learning_rate)
+        )
+        losses = [
+            training.train_step(self.model, stepper, self._images(images), torch.from_numpy(labels))[0].item()
+            for images, labels in batches
+        ]
+        return losses, network.get_weights(self.model, self.classes)
+
+    def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:
+        variable = torch.nn.Parameter(torch.from_numpy(start.astype(self._numpy_dtype)))
+        optimizer = training.build_optimizer(self.recipe, [variable], learning_rate)
+        path = []
+        for gradient in gradients:
+            variable.grad = torch.from_numpy(gradient.astype(self._numpy_dtype))
+            optimizer.step()
+            path.append(variable.detach().numpy().copy())
+        return path
+
+    @property
+    def _numpy_dtype(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+    def _set(self, weights: Weights) -> None:
+        network.set_weights(self.model, weights)
+
+    def _images(self, images: Array) -> Tensor:
+        return (
+            torch.from_numpy(images).permute(0, 3, 1, 2).to(self.dtype).contiguous(memory_format=self.format)
+        )

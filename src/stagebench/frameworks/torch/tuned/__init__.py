@@ -1,0 +1,1 @@
+"""PyTorch's recipe `tuned`: the files that differ from those of `matched`."""

@@ -1,0 +1,1 @@
+"""What `stagebench history` needs: times over many saved runs."""

@@ -1,0 +1,223 @@
+"""A history: saved runs in the order of their dates, and of each case's time the series over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import log
+from pathlib import Path
+from typing import Literal
+
+from packaging.version import InvalidVersion, Version
+
+from stagebench.case import ALL_STAGES, Case, Stage
+from stagebench.report import tables
+from stagebench.report.tables import Table
+from stagebench.results.result import Result
+from stagebench.results.run import Run, RunError, read_run
+from stagebench.statistics.change_points import Step, find_steps
+
+Axis = Literal["date", "version"]
+OF_A_RUN = ("date", "command line")
+"""What an environment's table says that is another in every run."""
+SHORTEST, LONGEST = 1e-12, 1e12
+"""Seconds. What is shorter or longer comes from a damaged file."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A run that can be shown."""
+
+    path: Path
+    run: Run
+    date: datetime
+    """In UTC."""
+    environment: Table
+    """Machine, versions, command and data set, as the report lists them."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The environment by name, without what is another in every run."""
+        facts = {row.cells[0]: row.cells[1] for row in self.environment.rows}
+        return {name: fact for name, fact in facts.items() if name not in OF_A_RUN}
+
+    @property
+    def machine(self) -> str:
+        """What runs must have in common for their times to be compared."""
+        threads = self.run.machine["cpu"].get("usable_threads", "?")
+        gpus = map(str, self.run.machine.get("gpus") or ())
+        return "; ".join([f"{self.run.cpu}, {threads} threads", *gpus])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Of what the time is followed: equal in all runs of a series."""
+
+    case: Case
+    """Its environment is named without what follows `@`, unless runs have several of one name."""
+    machine: str
+    workload: str
+    """What was computed, and on which data set."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A case's time in one run."""
+
+    saved: int
+    """Index of its run in the history."""
+    result: Result
+
+    @property
+    def version(self) -> str:
+        return str(self.result.info["framework_version"])
+
+
+@dataclass(frozen=True)
+class Series:
+    """The times of a case at a stage, in order."""
+
+    stage: Stage
+    subject: Subject
+    points: Sequence[Point]
+    steps: Sequence[Step] | None = None
+    """None where there are too few points to tell."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A step of a series, with the points before and after it as far as its next steps."""
+
+    series: Series
+    step: Step
+    before: Sequence[Point]
+    after: Sequence[Point]
+
+    @property
+    def between(self) -> tuple[int, int]:
+        """The indices of the runs after the step and before it."""
+        return self.after[0].saved, self.before[-1].saved
+
+
+@dataclass(frozen=True)
+class History:
+    """All that a page of history shows."""
+
+    runs: Sequence[Saved]
+    """By date."""
+    passed_over: Sequence[str]
+    """Of each file that is not shown, its path and the reason, as a sentence."""
+    series: Sequence[Series]
+    axis: Axis
+
+    @property
+    def found(self) -> list[Found]:
+        """Every step, those between the same runs next to each other, the newest first."""
+        found = []
+        for one in self.series:
+            bounds = [0, *(step.at for step in one.steps or ()), len(one.points)]
+            for number, step in enumerate(one.steps or ()):
+                start, end = bounds[number], bounds[number + 2]
+                found.append(Found(one, step, one.points[start : step.at], one.points[step.at : end]))
+        return sorted(found, key=lambda one: one.between, reverse=True)
+
+
+def read_history(paths: Sequence[Path], axis: Axis = "date") -> History:
+    """Read runs from files, and from folders all `*.json` at any depth; what is no run is passed over."""
+    runs: dict[str, Saved] = {}
+    passed_over = []
+    for path in _files(paths):
+        try:
+            saved = _read(path)
+            times = repr([(result.stage, result.case, result.rounds) for result in saved.run.results])
+            if saved.run.results and times in runs:
+                raise RunError(f"{path} is the same run as {runs[times].path}")
+        except RunError as error:
+            passed_over.append(str(error))
+        else:
+            runs[times if saved.run.results else str(path)] = saved
+    in_order = sorted(runs.values(), key=lambda saved: (saved.date, saved.path))
+    return History(in_order, passed_over, _with_steps(_series(in_order, axis)), axis)
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: dict[Path, Path] = {}
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*.json") if file.is_file()) if path.is_dir() else ()
+        for file in inside or [path]:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _read(path: Path) -> Saved:
+    """Read a run and all that is shown of it.
+
+    Raises:
+        RunError: it cannot be.
+
+    """
+    if path.is_dir():
+        raise RunError(f"{path} holds no *.json")
+    run = read_run(path)
+    try:
+        date = datetime.fromisoformat(run.datetime)
+        date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise RunError(f"{path} has no date: its `datetime` is {run.datetime[:40]!r}") from None
+    try:
+        saved = Saved(path, run, date, tables.environment_table(run))
+        _ = saved.machine, [_workload(result) for result in run.results]  # can be said
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise RunError(f"{path} is not a run of this suite: its environment is damaged") from None
+    for result in run.results:
+        if not SHORTEST < result.median_seconds < LONGEST:
+            raise RunError(f"{path} holds a time of {result.case.id} at {result.stage} that no stage takes")
+    return saved
+
+
+def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
+    """Return the series, those of a stage next to each other, in the order in which they first come."""
+    found: dict[tuple[Stage, Subject], list[Point]] = {}
+    for number, saved in enumerate(runs):
+        for result in saved.run.results:
+            case = replace(result.case, environment=result.case.environment.split("@")[0])
+            subject = Subject(case, saved.machine, _workload(result))
+            found.setdefault((result.stage, subject), []).append(Point(number, result))
+    series = [
+        Series(stage, subject, points)
+        for (stage, subject), all_points in found.items()
+        for subject, points in _told_apart(subject, all_points, axis)
+    ]
+    return sorted(series, key=lambda one: ALL_STAGES.index(one.stage))
+
+
+def _told_apart(subject: Subject, points: list[Point], axis: Axis) -> Iterator[tuple[Subject, list[Point]]]:
+    """Yield a series, in order; by date several where one run has several environments of a framework."""
+    if axis == "version":
+        yield subject, sorted(points, key=lambda point: (version_order(point.version), point.saved))
+    elif len({point.saved for point in points}) == len(points):
+        yield subject, points
+    else:
+        for environment in dict.fromkeys(point.result.case.environment for point in points):
+            of_it = [point for point in points if point.result.case.environment == environment]
+            yield replace(subject, case=of_it[0].result.case), of_it
+
+
+def version_order(version: str) -> tuple[bool, Version, str]:
+    """Order versions by PEP 440; what is no version comes first, as text."""
+    try:
+        return True, Version(version), ""
+    except InvalidVersion:
+        return False, Version("0"), version
+
+
+def _workload(result: Result) -> str:
+    """Write what was computed, and on which data."""
+    parts = [f"{name} {value}" for name, value in (result.info.get("workload") or {}).items()]
+    return ", ".join([*parts, f"data set {result.info.get('dataset_fingerprint', '?')}"])
+
+
+def _with_steps(series: Sequence[Series]) -> list[Series]:
+    times = [[log(point.result.median_seconds) for point in one.points] for one in series]
+    return [replace(one, steps=steps) for one, steps in zip(series, find_steps(times), strict=True)]

@@ -1,1 +1,0 @@
-"""Taking times: worker processes, the order of rounds, samples, the machine."""

@@ -1,0 +1,1 @@
+"""The networks: one file each, with shapes, operations and canonical weights."""

@@ -1,0 +1,387 @@
+"""Makes a pytest-benchmark suite of the stages: options, the matrix of cases, progress, summary.
+
+It has no assertion that pytest should rewrite: PYTEST_DONT_REWRITE.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import Any, cast
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from stagebench.article.differences import Difference, measure_differences
+from stagebench.case import Case, Stage, Workload
+from stagebench.datasets import DatasetError, Manifest, default_cache_folder
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.machine.errors import ShortageError, StorageError
+from stagebench.machine.info import gpu_names, machine_info
+from stagebench.plugin.baseline import baseline
+from stagebench.plugin.options import OPTIONS, PRESET, OptionError, Settings, file_to_write
+from stagebench.plugin.progress import Progress, progress_of
+from stagebench.plugin.replay import recorded_seconds, replay
+from stagebench.plugin.saving import save_whole_files
+from stagebench.report.report import Report
+from stagebench.report.terminal import summary_lines
+from stagebench.results.extra_info import extra_info
+from stagebench.results.record import Record
+from stagebench.results.result import Result
+from stagebench.results.run import SECTION, NotMeasured
+from stagebench.run.environments import Environment
+from stagebench.run.journal import Journal
+from stagebench.run.process import WorkerError
+from stagebench.run.sample import Measurement
+from stagebench.run.schedule import Conditions
+from stagebench.run.session import Session
+from stagebench.run.trained import trained_weights
+
+AXES = [field.name for field in fields(Case)]
+SETTINGS = pytest.StashKey[Settings]()
+RECORD = pytest.StashKey[Record]()
+SESSION = pytest.StashKey[Session]()
+JOURNAL = pytest.StashKey[Journal]()
+COMPLETE = pytest.StashKey[bool]()
+JOURNAL_FOLDER = Path(".benchmarks", "journal")
+
+
+# --- the session: options, and the matrix that they span
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("stagebench")
+    for option in (*OPTIONS, PRESET):
+        group.addoption(option.flag, **option.arguments)
+    group.addoption(
+        "--report", type=file_to_write, metavar="PATH", help="write a report: an HTML page, or a *.md file"
+    )
+    group.addoption(
+        "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gate: what a framework passes before a time of it means anything.")
+    config.addinivalue_line("markers", "long: of the gate, what is too long to wait for before each time.")
+    config.addinivalue_line("markers", "stage(name): the test measures this stage, once for each case.")
+    # A failed check leaves its benchmark without a round on purpose; the failure itself is the message.
+    config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
+    # Under --benchmark-skip there is nothing to save.
+    warnings.filterwarnings("ignore", "Not saving anything")
+    save_whole_files()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is finished is saved, as by Ctrl-C
+    try:
+        config.stash[SETTINGS] = Settings.resolve(config.getoption)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from None
+    if wanted := config.getoption("benchmark_compare"):
+        storage = config.getoption("benchmark_storage").removeprefix("file://")
+        config.option.benchmark_compare = baseline(wanted, Path(storage))
+    config.stash[RECORD] = Record(config.invocation_params.args, config.getoption("preset") or PRESET.default)
+    if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
+        commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
+        raise pytest.UsageError(f"no framework is installed here; try: {commands}")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    versions = [
+        " ".join([name, *environment.versions().values()][:2])
+        for name, environment in config.stash[SETTINGS].environments.items()
+        if not environment.missing()
+    ]
+    missing = [f.missing() for f in FRAMEWORKS.values() if f.missing()]
+    return [f"stagebench: {', '.join(versions) or 'no framework'}", *(f"  {reason}" for reason in missing)]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the correctness tests out where times are taken; who names them gets them all the same."""
+    correctness = config.rootpath / "benchmarks" / "correctness"
+    return True if collection_path == correctness and not config.getoption("benchmark_skip") else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a stage's test one set of parameters for each case."""
+    marker = metafunc.definition.get_closest_marker("stage")
+    if marker is None:
+        return
+    settings = metafunc.config.stash[SETTINGS]
+    (stage,) = marker.args
+    metafunc.fixturenames += AXES  # parameters of their own, for `--benchmark-group-by=param:framework`
+    metafunc.parametrize(
+        AXES,
+        [
+            pytest.param(
+                *(getattr(case, axis) for axis in AXES),
+                id=case.id,
+                marks=[
+                    pytest.mark.benchmark(group=case.group(stage), timer=recorded_seconds),
+                    *_skip(case, settings.environments[case.environment]),
+                ],
+            )
+            for case in settings.cases(stage)
+        ],
+    )
+
+
+def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
+    reason = environment.lacks(case)
+    if case.precision == "float16" and case.device == "cpu":
+        reason = "float16 is for GPUs: on a CPU it is emulated, at a tenth of the speed; bfloat16 is not"
+    if case.device == "cuda" and not gpu_names():
+        reason = "no NVIDIA GPU here: nvidia-smi lists none"
+    return [pytest.mark.skip(reason=reason)] if reason else []
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m, so that only what is left counts
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the stages in the order of the pipeline; a session that takes times does nothing else."""
+    stages = config.stash[SETTINGS].stages
+    chosen = [item for stage in stages for item in items if _is_measured(item) and _stage_of(item) == stage]
+    if not chosen or config.getoption("benchmark_skip"):
+        chosen = [item for item in items if not _is_measured(item)] + chosen
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def _stage_of(item: pytest.Item) -> Stage:
+    (stage,) = next(item.iter_markers("stage")).args
+    return cast(Stage, stage)
+
+
+def _case_of(item: pytest.Item) -> Case:
+    parameters: dict[str, Any] = cast(pytest.Function, item).callspec.params
+    return Case(**{axis: parameters[axis] for axis in AXES})
+
+
+def _is_measured(item: pytest.Item) -> bool:
+    return item.get_closest_marker("stage") is not None
+
+
+# --- what a stage's test uses
+
+
+@contextmanager
+def possible() -> Iterator[None]:
+    """End the session in one sentence where data set, memory or disk do not allow it."""
+    try:
+        yield
+    except DatasetError as error:
+        pytest.exit(f"data set: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+    except ShortageError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    except StorageError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
+@pytest.fixture(scope="session")
+def progress(pytestconfig: pytest.Config) -> Progress:
+    return progress_of(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def journal(pytestconfig: pytest.Config, progress: Progress) -> Journal:
+    """What is finished; under `--resume`, what an interrupted session has finished too."""
+    resume = pytestconfig.getoption("resume")
+    with possible():
+        pytestconfig.stash[JOURNAL] = journal = Journal(JOURNAL_FOLDER, resume)
+    if resume:
+        progress.finish(f"--resume: {journal.groups or 'no'} finished groups in {JOURNAL_FOLDER}")
+    return journal
+
+
+@pytest.fixture(scope="session")
+def measuring(
+    request: pytest.FixtureRequest,
+    manifest: Manifest,
+    workload: Workload,
+    journal: Journal,
+    progress: Progress,
+) -> Session:
+    """Measure the groups of all selected tests."""
+    config = request.config
+    settings = config.stash[SETTINGS]
+    selected = [i for i in request.session.items if _is_measured(i) and not i.get_closest_marker("skip")]
+    with possible():
+        config.stash[SESSION] = Session(
+            [(_stage_of(item), _case_of(item)) for item in selected],
+            Conditions(
+                workload,
+                manifest,
+                settings.environments,
+                settings.schedule,
+                profiles=settings.values["profile"],
+            ),
+            default_cache_folder(),
+            journal,
+            progress,
+            trained=partial(trained_weights, settings.environments, workload, settings.dataset_request),
+            against_itself=settings.values["noise"],
+            estimated=settings.preset.estimated,
+        )
+    if not config.getoption("benchmark_disable"):
+        recipes = {(case.framework, case.recipe) for case in map(_case_of, selected)}
+        frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
+        config.stash[RECORD].differences += _differences(frameworks, progress)
+    return config.stash[SESSION]
+
+
+def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
+    """Measure, before the first time is taken, what `published` does otherwise than `matched`."""
+    real = [name for name in frameworks if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing()]
+    try:
+        found = measure_differences(real) if real else []
+    except (DatasetError, StorageError, WorkerError) as error:
+        progress.finish(f"what `published` does otherwise could not be measured: {error}")
+        return []
+    if found:
+        progress.finish(f"measured {len(found)} choices that `published` makes otherwise than `matched`")
+    return found
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> Case:
+    return _case_of(request.node)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return _stage_of(request.node)
+
+
+@pytest.fixture
+def measure(
+    stage: Stage, case: Case, measuring: Session, benchmark: BenchmarkFixture
+) -> Callable[[], Measurement]:
+    """Return the measurement of the test's stage and case; fails or skips the test if there is none."""
+
+    def measure_case() -> Measurement:
+        with possible():
+            result = measuring.measured(stage, case, timed=benchmark.enabled)
+        if isinstance(result, Measurement):
+            return result
+        if result.unavailable:
+            pytest.skip(result.reason)
+        pytest.fail(result.reason, pytrace=False)
+
+    return measure_case
+
+
+@pytest.fixture
+def record(
+    pytestconfig: pytest.Config,
+    benchmark: BenchmarkFixture,
+    stage: Stage,
+    case: Case,
+    workload: Workload,
+    manifest: Manifest,
+) -> Callable[[Measurement], None]:
+    """Hand a measurement whose checks have passed to pytest-benchmark and to the summary."""
+
+    def record_measurement(measurement: Measurement) -> None:
+        info = extra_info(stage, case, measurement, workload, manifest)
+        benchmark.extra_info.update(info)
+        replay(benchmark, [sample.seconds for sample in measurement.rounds])
+        if measurement.rounds:
+            result = Result(stage, case, measurement.seconds, benchmark.extra_info)
+            pytestconfig.stash[RECORD].add(result, measurement.processes[0].pictures)
+
+    return record_measurement
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Record a case without a time; if its check has failed, `--resume` is to measure its group again."""
+    report = yield
+    if not report.passed and _is_measured(item) and call.excinfo:
+        case, stage = _case_of(item), _stage_of(item)
+        reason = str(call.excinfo.value).partition("\nassert ")[0] or call.excinfo.typename
+        item.config.stash[RECORD].not_measured.append(NotMeasured(stage, case, report.outcome, reason))
+        journal = item.config.stash.get(JOURNAL, None)
+        if journal and report.failed:
+            journal.forget(case.group(stage))
+    return report
+
+
+# --- what pytest-benchmark saves and pytest prints
+
+
+def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, object]:
+    return machine_info()
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
+    _complete(config)
+    output_json[SECTION] = config.stash[RECORD].section()
+
+
+def _complete(config: pytest.Config) -> None:
+    """Add what is known only when all is measured: the noise of cases like each other."""
+    for result in config.stash[RECORD].results:
+        result.info.update(config.stash[SESSION].noise(result.stage, result.case))
+
+
+@pytest.hookimpl(wrapper=True)  # after pytest-benchmark's tables, and also when it reports a regression
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None]:
+    try:
+        yield
+    finally:
+        _summarise(terminalreporter, config)
+        _report(terminalreporter, config)
+
+
+def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    results = config.stash[RECORD].results
+    if results and config.get_verbosity() >= 0:
+        terminalreporter.section("stagebench", sep="-")
+        for line in summary_lines(results, get_terminal_size().columns):
+            terminalreporter.write_line(line)
+    journal = config.stash.get(JOURNAL, None)
+    if journal and journal.path.exists():
+        terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
+
+
+def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the report that was asked for, and what GitHub shows beside a job."""
+    path, record = config.getoption("report"), config.stash[RECORD]
+    if not (path or "GITHUB_STEP_SUMMARY" in os.environ) or not (record.results or record.not_measured):
+        return
+    from stagebench.report.markdown import markdown
+    from stagebench.report.output import append_to_step_summary, format_of, write_report  # 0.2 s
+
+    report = Report([record.run()])
+    with possible():
+        if path:
+            write_report(report, path, format_of(path))
+            terminalreporter.write_line(f"stagebench: report in {path}")
+        if "GITHUB_STEP_SUMMARY" in os.environ:
+            append_to_step_summary(markdown(report))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    result = yield
+    session.config.stash[COMPLETE] = True
+    return result
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-benchmark has saved; if it could not, the journal stays
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    _complete(session.config)
+    journal = session.config.stash.get(JOURNAL, None)
+    if journal:
+        # A second Ctrl-C comes before pytest has set the status that the first one means.
+        journal.end(well=exitstatus == pytest.ExitCode.OK and session.config.stash.get(COMPLETE, False))

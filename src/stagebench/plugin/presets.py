@@ -1,0 +1,106 @@
+"""The presets of `pytest benchmarks`: named sets of values, and which cases of their product are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stagebench.article.published_results import PublishedResult, published_results
+from stagebench.case import SWITCH, Case
+
+STANDS_FOR = {"simulated": "torch"}
+"""Whose rows a framework gets that the article has none of: the suite's own tests run on `simulated`."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset stands for."""
+
+    help: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """By an option's name: what stands in for its default. An option that is given wins."""
+    rows: Collection[PublishedResult] = ()
+    """Of the product of the axes, only the cases that are one of these rows are kept; empty: all of them."""
+    estimated: bool = True
+    """Whether a session says how long it will take before it begins."""
+
+    def keep(self, cases: Iterable[Case]) -> list[Case]:
+        """Return the cases that belong to the preset."""
+        kept = {_settings(row, row.framework) for row in self.rows}
+        return [
+            case
+            for case in cases
+            if not kept or _settings(case, STANDS_FOR.get(case.framework, case.framework)) in kept
+        ]
+
+    @property
+    def axes(self) -> str:
+        """The values that the rows have, as options."""
+        axes = {
+            "--frameworks": _distinct(row.framework for row in self.rows),
+            "--devices": _distinct(row.device for row in self.rows),
+            **{f"--{name.replace('_', '-')}": self.values[name] for name in _AXES},
+        }
+        return " ".join(f"{flag}={','.join(map(str, values))}" for flag, values in axes.items())
+
+
+_AXES = ("batch_sizes", "workers", "cache", "augment")
+
+
+def _settings(of: Case | PublishedResult, framework: str) -> tuple[object, ...]:
+    return framework, of.device, of.batch_size, of.workers, of.cache, of.augment
+
+
+def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _article() -> Preset:
+    rows = published_results("cifar100")
+    (train_images,) = {row.train_images for row in rows}
+    (test_images,) = {row.test_images for row in rows}
+    (epochs,) = {row.epochs for row in rows}
+    return Preset(
+        "the cases of the article's tables, at their size (many hours)",
+        {
+            "batch_sizes": _distinct(row.batch_size for row in rows),
+            "workers": _distinct(row.workers for row in rows if row.workers != "auto"),
+            "cache": SWITCH,
+            "augment": SWITCH,
+            "recipes": ("published",),
+            "train_images": train_images,
+            "test_images": test_images,
+            "epochs": epochs,
+            "seed": 25,
+            "rounds": 1,
+        },
+        rows,
+    )
+
+
+def _large() -> Preset:
+    """Return the article's second data set, in size: on any device, which the article does not state."""
+    row = next(row for row in published_results("deepfashion") if row.framework == "torch")
+    return Preset(
+        "the size of the article's second data set",
+        {
+            "batch_sizes": (row.batch_size,),
+            "workers": (row.workers,),
+            "cache": (row.cache,),
+            "augment": (row.augment,),
+            "recipes": ("published",),
+            "train_images": row.train_images,
+            "test_images": row.test_images,
+            "image_size": 128,
+            "epochs": 1,  # not stated by the article
+            "rounds": 1,
+        },
+    )
+
+
+PRESETS: Mapping[str, Preset] = {
+    "quick": Preset("the defaults, minutes", estimated=False),
+    "article": _article(),
+    "large": _large(),
+}

@@ -1,0 +1,1 @@
+"""What people read: on the terminal, as Markdown, as charts and as a page."""

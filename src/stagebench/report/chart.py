@@ -1,0 +1,108 @@
+"""What every chart is made of: a Vega-Lite specification with its data, and the same data as a table.
+
+A page draws them from these, and `stagebench report --format svg` does too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stagebench.report.report import AXES, Entry, Report
+from stagebench.report.tables import Table
+
+Values = list[dict[str, Any]]
+Spec = dict[str, Any]
+
+FRAMEWORKS = ("torch", "tensorflow", "simulated")
+COLOURS = ("#d9700a", "#3a86d0", "#7a8793")
+SHAPES = ("circle", "triangle-up", "square")
+"""A framework is told by its shape and by its colour; both can be seen on white and on black."""
+ROW_HEIGHT = 36
+"""Of two lines of text, and of space that tells them from the next two."""
+ON_TOP = {"orient": "top", "tickCount": {"expr": "ceil(width / 70)"}}
+"""An axis of figures where it is seen at once, however many cases there are below it."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture of some data."""
+
+    name: str
+    """Its file's name, and its place in the page."""
+    title: str
+    caption: str
+    spec: Spec
+    values: Values
+    """Rows; `case` in each is the index of its entry in the report."""
+    table: Table
+    rows_of_cases: bool = field(default=False)
+    """Whether each case is a row of its own, so that many cases make it tall."""
+
+
+def complete(chart: Chart, report: Report) -> Spec:
+    """Return a specification that stands alone: with data, title and size, in dark ink on white."""
+    rows = [{**described(report.entries[row["case"]]), **row} for row in chart.values]
+    data = {
+        "data": {"name": "rows", "values": rows},
+        "width": 560,
+        "title": {"text": chart.title, "anchor": "start"},
+    }
+    ink = {"background": "white", "padding": 12, "config": config("#222222")}
+    return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", **chart.spec, **data, **ink}
+
+
+def described(entry: Entry) -> dict[str, Any]:
+    """Return what charts show of a case."""
+    axes = {axis.replace(" ", "_"): str(value(entry.case)) for axis, value in AXES.items()}
+    label = f"{entry.name}\n{entry.settings}" if entry.settings else entry.name
+    return {**axes, "kind": entry.case.framework, "label": label, "of": entry.settings, "run": entry.run + 1}
+
+
+def config(ink: str) -> Spec:
+    """Return what all charts look like, with the colour of text and lines."""
+    font = "system-ui, sans-serif"
+    text = {"labelColor": ink, "titleColor": ink, "labelFont": font, "titleFont": font}
+    lines = {"gridColor": ink, "gridOpacity": 0.15, "domainColor": ink, "tickColor": ink}
+    return {
+        "axis": {**text, **lines, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        "axisX": {"labelOverlap": "greedy", "labelSeparation": 8, "labelFlush": False},
+        "axisY": {"labelLimit": 300, "labelPadding": 6},
+        "legend": {**text, "labelFontSize": 12, "orient": "top", "columns": 4, "labelLimit": 300},
+        "title": {"color": ink, "font": font, "fontSize": 14},
+        "text": {"font": font, "fontSize": 12, "color": ink},
+        "tick": {"color": ink},
+        "view": {"stroke": None},
+    }
+
+
+def looks_of(report: Report) -> dict[str, Spec]:
+    """Return what tells frameworks apart: colour and shape, the same in all charts."""
+    domain = {"field": "kind", "type": "nominal", "title": None}
+    present = {entry.case.framework for entry in report.entries}
+    shown = [number for number, framework in enumerate(FRAMEWORKS) if framework in present]
+    names = [FRAMEWORKS[number] for number in shown]
+    return {
+        "color": {**domain, "scale": {"domain": names, "range": [COLOURS[number] for number in shown]}},
+        "shape": {**domain, "scale": {"domain": names, "range": [SHAPES[number] for number in shown]}},
+    }
+
+
+def case_axis() -> Spec:
+    """Return the y axis on which each case is a row."""
+    return {"field": "label", "type": "nominal", "title": None, "axis": two_lines()}
+
+
+def two_lines() -> Spec:
+    """Return an axis whose labels may have two lines."""
+    middle = (
+        r"indexof(datum.value, '\n') < 0 ? 0 : -7"  # of the first line, so that both stand beside the row
+    )
+    return {"labelExpr": r"split(datum.label, '\n')", "labelOffset": {"expr": middle}, "ticks": False}
+
+
+def tooltip(field: Mapping[str, Any], unit: str, title: str = "") -> list[Spec]:
+    """Return what a mark says of itself: its case and its figure."""
+    text = f"{title or field['field']} ({unit})" if unit else title or field["field"]
+    return [{"field": "label", "title": "case"}, {"field": field["field"], "title": text}]

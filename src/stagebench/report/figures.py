@@ -1,0 +1,88 @@
+"""How figures and names are written, in every report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stagebench.case import Case
+from stagebench.results.result import Result
+from stagebench.results.run import Run
+from stagebench.statistics.group import Group
+from stagebench.statistics.ratio import Ratio, digits
+
+OF_ONE_PROCESS = "*"
+"""Marks an interval over rounds of one process."""
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with three digits, in the unit that suits it."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale or unit == "us":
+            value = seconds / scale
+            places = 0 if value >= 100 else 1 if value >= 10 else 2
+            return f"{value:,.{places}f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def time_of(result: Result) -> str:
+    """Write how long a stage takes; of inference, whose rounds are many calls, how long one of them does."""
+    if result.stage == "inference" and result.images:
+        return f"{duration(result.median_seconds * result.case.batch_size / result.images)} a call"
+    return duration(result.median_seconds)
+
+
+def interval(result: Result) -> str:
+    """Write the 95% interval of a case's time; nothing if it has none."""
+    if result.interval is None:
+        return ""
+    low, high = result.interval
+    return f"{duration(low)} to {duration(high)}"
+
+
+def unit_of(medians: Iterable[float]) -> tuple[str, float]:
+    """Return the unit in which the typical time has one to three digits before the point, and its factor."""
+    typical = sorted(medians)
+    middle = typical[len(typical) // 2] if typical else 1.0
+    return ("s", 1.0) if middle >= 1 else ("ms", 1e3) if middle >= 1e-3 else ("us", 1e6)
+
+
+def short(value: float) -> float:
+    """Keep four digits, which is more than the noise leaves and half the bytes."""
+    return float(f"{value:.4g}")
+
+
+def share(part: float) -> str:
+    """Write a share in percent, with one digit at least that is not 0."""
+    return f"{100 * part:#.0f}%".replace(".", "") if part >= 0.0995 else f"{100 * part:.2g}%"
+
+
+def name(case: Case, by_recipe: bool) -> str:
+    """Name a case among its rivals; `by_recipe` where they have several recipes."""
+    return case.rival if by_recipe else case.rival_of_one_recipe
+
+
+def ratio_with_interval(ratio: Ratio) -> str:
+    """Write a ratio and its 95% interval, marked where that is over rounds of one process."""
+    if ratio.interval is None:
+        return digits(ratio.estimate)
+    mark = OF_ONE_PROCESS if ratio.unit == "rounds" else ""
+    return f"{digits(ratio.estimate)} ({'-'.join(map(digits, ratio.interval))}){mark}"
+
+
+def relative(result: Result, group: Group) -> str:
+    """Write the time of a case relative to the fastest of its group; nothing if it has no rival."""
+    if result.case in group.ratios:
+        return ratio_with_interval(group.ratios[result.case])
+    return "1" if group.ratios else ""
+
+
+def about(run: Run) -> str:
+    """Say on which machine, with which versions and how much was measured."""
+    cpu, gpus = run.machine["cpu"], run.machine.get("gpus") or ()
+    cores = f"{cpu.get('usable_threads', '?')} of {cpu.get('threads', '?')} processors"
+    memory = f"{run.machine.get('memory_bytes', 0) / 2**30:.0f} GiB of memory"
+    versions = ", ".join(f"{environment} {version}" for environment, version in run.versions.items())
+    parts = [f"{run.cpu} ({cores}, {memory})", *map(str, gpus), versions]
+    when = run.datetime[:16].replace("T", " ")
+    counted = f"{len(run.results)} measurements of {len(run.cases)} cases"
+    return f"{'; '.join(part for part in parts if part)}. {counted}, {when}."

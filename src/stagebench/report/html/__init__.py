@@ -1,0 +1,93 @@
+"""The report as one self-contained HTML page, which opens offline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from stagebench.article import published, write_up
+from stagebench.article.ledger import cost_legend, cost_tables
+from stagebench.case import STAGES
+from stagebench.report import sentences, tables
+from stagebench.report.chart import described
+from stagebench.report.charts import charts
+from stagebench.report.deployment import deployed, deployment_table, latency_table, steps_table
+from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
+from stagebench.report.figures import about
+from stagebench.report.html.parts import render
+from stagebench.report.profiles import NOTE, profile_tables
+from stagebench.report.report import Report, fixed
+
+LISTED_GROUPS = 4
+"""Settings of a stage up to which the page shows each; of more it counts them, and lists them folded."""
+
+
+def page(report: Report) -> str:
+    """Return the whole page: styles, scripts, plotting library and data are in it."""
+    drawn = {chart.name: chart for chart in charts(report)}
+    return render(
+        "page.html.jinja",
+        [described(entry) for entry in report.entries],
+        drawn,
+        report=report,
+        tables=tables,
+        published=published.comparisons(report),
+        costs=[(cost_legend(run), found) for run in report.runs if (found := cost_tables(run))],
+        verdicts=[_verdict(report, number) for number in range(len(report.runs))],
+        about=about,
+        of_pipeline=not report.stages or any(stage in STAGES for stage in report.stages),
+        deployment=_deployment(report, list(drawn)),
+        profiles=profile_tables(report),
+        profile_note=NOTE,
+        stages=report.stages,
+        listed=LISTED_GROUPS,
+        scaled={axis: any(name.endswith(f"_{axis}") for name in drawn) for axis in ("batch_size", "workers")},
+        counts=Counter(missing.outcome for _, missing in report.not_measured()),
+        axes={axis: values for axis, values in report.varying.items() if len(values) > 1},
+        fixed=fixed(report.varying),
+    )
+
+
+def _verdict(report: Report, number: int) -> dict[str, Any]:
+    """Return what the verdict says of a run: by stage a heading sentence, and a sentence for each group."""
+    run = report.runs[number]
+    stages = {}
+    for stage, outcomes in sentences.outcomes_by_stage(run).items():
+        each = [
+            (found.group.settings, sentences.group_sentence(found, report.by_recipe)) for found in outcomes
+        ]
+        stages[stage] = {
+            "groups": each,
+            "folded": len(each) > LISTED_GROUPS,
+            "in_short": sentences.stage_sentence(outcomes, report.by_recipe),
+        }
+    best = [
+        (sentences.best_sentence(found, report.by_recipe), sentences.options(found.result.case))
+        for found in sentences.best_settings(run)
+    ]
+    return {
+        "stages": stages,
+        "best": best,
+        "reasons": sentences.reasons(run),
+        "name": report.run_name(number),
+    }
+
+
+def _deployment(report: Report, drawn: Sequence[str]) -> dict[str, Any]:
+    """Return what the page says of trained models that are deployed."""
+    models, runs = deployed(report), []
+    for number, run in enumerate(report.runs):
+        told = list(deployment_sentences(run.groups, report.by_recipe))
+        sanity = sanity_table(run.groups, report.by_recipe)
+        if told or sanity.rows:
+            runs.append({"name": report.run_name(number), "sentences": told, "sanity": sanity})
+    return {
+        "runs": runs,
+        "models": deployment_table(models),
+        "latency": latency_table(models),
+        "steps": steps_table(models),
+        "scatters": [name for name in drawn if name.startswith("accuracy_")],
+        "write_up": write_up.write_up_table(report),
+        "write_up_charts": write_up.chart_names(),
+    }

@@ -1,0 +1,318 @@
+"""The tables of a report, in plain text: Markdown and HTML write the same ones."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from stagebench.case import COMPUTING, STAGES, Stage
+from stagebench.report.figures import duration, interval, relative, share
+from stagebench.report.report import Entry, Report
+from stagebench.results.result import Result
+from stagebench.results.run import Run
+from stagebench.statistics.group import floor_of
+
+NUMERIC = frozenset("0123456789-+")
+A_LIST = 5
+"""Spaces that no single figure has: `47.4 ms to 52.5 ms` has four."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    cells: tuple[str, ...]
+    entry: int | None = None
+    """Index of the case that it is about, by which it is filtered."""
+    target: str = ""
+    """Where in the page its last cell leads."""
+    others: tuple[int, ...] = ()
+    """Further cases that it is about: it is shown as long as one of them is."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+    note: str = ""
+
+    @cached_property
+    def numeric(self) -> list[bool]:
+        """Of each column, whether it holds figures, which stand to the right, and not lists of them."""
+        return [
+            all(
+                row.cells[column][:1] in NUMERIC and row.cells[column].count(" ") < A_LIST
+                for row in self.rows
+                if row.cells[column]
+            )
+            for column in range(len(self.columns))
+        ]
+
+
+def words(stage: Stage) -> str:
+    """Write a stage's name as text."""
+    return stage.replace("_", " ")
+
+
+def stage_table(report: Report, stage: Stage) -> Table:
+    """Every case of a stage: times, interval, ratio and verdict."""
+    columns = ["case", "median", "95% interval", "rounds", "cold", "images/s", "of the limit", "peak"]
+    rows = []
+    for entry, result, group in report.results(stage):
+        verdict = group.verdicts[result.case]
+        cells = [
+            duration(result.median_seconds),
+            interval(result),
+            _rounds(result),
+            duration(result.cold_seconds),
+            f"{result.images_per_second:,.0f}" if result.images_per_second else "",
+            share(result.limit_fraction) if result.limit_fraction else "",
+            f"{result.info['peak_rss_bytes'] / 2**20:,.0f} MiB",
+        ]
+        judged = verdict.word if verdict else ""
+        rows.append(Row((entry.label, *cells, relative(result, group), judged), entry.index))
+    return Table(words(stage), (*columns, "x fastest of its group (95%)", "verdict"), rows)
+
+
+def _rounds(result: Result) -> str:
+    counts = sorted({len(process) for process in result.rounds})
+    rounds = "-".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"{len(result.rounds)} x {rounds}"
+
+
+def pipeline_table(report: Report, moment: str) -> Table:
+    """The `steady` or the `cold` execution of every stage of every case, and their sums."""
+    rows = []
+    for entry, results in pipeline_results(report):
+        seconds = {
+            stage: result.median_seconds if moment == "steady" else result.cold_seconds
+            for stage, result in results.items()
+        }
+        cells = (duration(seconds[stage]) if stage in seconds else "" for stage in STAGES)
+        whole = duration(sum(seconds.values())) if len(seconds) == len(STAGES) else ""
+        rows.append(Row((entry.label, *cells, whole), entry.index))
+    return Table(f"the whole pipeline, {moment}", ("case", *map(words, STAGES), "all stages"), rows)
+
+
+def wait_table(report: Report) -> Table:
+    """How much of training every case waits for batches."""
+    rows = [
+        Row((entry.label, share(fraction) if fraction else "0%"), entry.index)
+        for entry, result, _ in report.results("training")
+        if (fraction := result.info.get("data_wait_fraction")) is not None
+    ]
+    return Table("where training waits for data", ("case", "share of the time"), rows)
+
+
+def limit_table(report: Report) -> Table:
+    """How much of what the machine could do at best each case reaches at each stage."""
+    rows = []
+    for entry, results in pipeline_results(report):
+        reached = {stage: result.limit_fraction for stage, result in results.items()}
+        if any(reached.values()):
+            cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in STAGES)
+            rows.append(Row((entry.label, *cells), entry.index))
+    return Table("per cent of the machine's limit", ("case", *map(words, STAGES)), rows)
+
+
+def scaling_table(report: Report, stages: Iterable[Stage]) -> Table:
+    """Throughput of every case, by what it may scale with."""
+    rows = []
+    for stage in stages:
+        for entry, result, _ in report.results(stage):
+            interval = result.images_per_second_interval
+            if result.images_per_second:
+                cells = (str(entry.case.batch_size), str(entry.case.workers))
+                sure = f"{interval[0]:,.0f} to {interval[1]:,.0f}" if interval else ""
+                figures = (f"{result.images_per_second:,.0f}", sure)
+                rows.append(Row((words(stage), entry.label, *cells, *figures), entry.index))
+    columns = ("stage", "case", "batch size", "workers", "images/s", "95% interval")
+    return Table("throughput", columns, rows)
+
+
+def epoch_table(report: Report) -> Table:
+    """Loss and accuracy of every case after each epoch of its first training."""
+    rows = []
+    for entry, result, _ in report.results("training"):
+        losses = result.info.get("epoch_losses") or []
+        accuracies = result.info.get("epoch_accuracies") or []
+        if losses:
+            shown = (" ".join(f"{loss:.4f}" for loss in losses), " ".join(f"{a:.2%}" for a in accuracies))
+            rows.append(Row((entry.label, *shown), entry.index))
+    columns = ("case", "training loss of each epoch", "training accuracy of each epoch")
+    return Table("loss and accuracy", columns, rows)
+
+
+def model_table(report: Report) -> Table:
+    """The layers of the model that each framework has built, side by side."""
+    models: dict[str, list[dict[str, Any]]] = {}
+    for entry, result, _ in report.results("model_building"):
+        if result.info.get("layers"):
+            side = _side(entry, report)
+            models.setdefault(side, result.info["layers"])
+    rows = []
+    for number in range(max(map(len, models.values()), default=0)):
+        layers = [layers[number] if number < len(layers) else None for layers in models.values()]
+        kinds = dict.fromkeys(str(layer["kind"]) for layer in layers if layer)
+        shapes = (" x ".join(map(str, layer["output_shape"])) if layer else "" for layer in layers)
+        parameters = (f"{layer['parameters']:,}" if layer else "" for layer in layers)
+        cells = (figure for pair in zip(shapes, parameters, strict=True) for figure in pair)
+        rows.append(Row((" / ".join(kinds), *cells)))
+    if rows:
+        totals = (sum(layer["parameters"] for layer in layers) for layers in models.values())
+        rows.append(Row(("all", *(cell for total in totals for cell in ("", f"{total:,}")))))
+    columns = (column for side in models for column in (f"{side}: output", "parameters"))
+    return Table("the model", ("layer", *columns), rows)
+
+
+def equal_table(report: Report) -> Table:
+    """What every framework and recipe computed in this run, side by side."""
+    figures = {
+        "images in an epoch": ("data_loading", "images", "{:,}"),
+        "images trained on in a round": ("training", "images", "{:,}"),
+        "images evaluated": ("evaluation", "images", "{:,}"),
+        "training loss, last epoch": ("training", "loss", "{:.4f}"),
+        "training accuracy, last epoch": ("training", "accuracy", "{:.2%}"),
+        "test loss": ("evaluation", "loss", "{:.4f}"),
+        "test accuracy": ("evaluation", "accuracy", "{:.2%}"),
+        "bytes of the model file": ("model_saving", "file_bytes", "{:,}"),
+    }
+    found: dict[str, dict[str, list[float]]] = {figure: {} for figure in figures}
+    for figure, (stage, key, _) in figures.items():
+        for entry, result, _group in report.results(stage):  # type: ignore[arg-type]
+            if (value := result.info.get(key)) is not None:
+                found[figure].setdefault(_side(entry, report), []).append(value)
+    sides = list(dict.fromkeys(side for values in found.values() for side in values))
+    rows = []
+    for figure, values in found.items():
+        if values:
+            pattern = figures[figure][2]
+            rows.append(Row((figure, *(_range(values.get(side, []), pattern) for side in sides))))
+    differences = picture_differences(report)
+    if differences:
+        cells = (f"{differences[side]} of 255" if side in differences else "" for side in sides)
+        rows.append(Row(("largest difference of sixteen prepared images to the first column's", *cells)))
+    return Table("equal work", ("", *sides), rows, "Ranges are over all cases of the column.")
+
+
+def _side(entry: Entry, report: Report) -> str:
+    case = entry.case
+    run = f" (run {entry.run + 1})" if len(report.runs) > 1 else ""
+    return f"{case.environment} {case.recipe}{run}" if report.by_recipe else f"{case.environment}{run}"
+
+
+def _range(values: Sequence[float], pattern: str) -> str:
+    if not values:
+        return ""
+    return " to ".join(dict.fromkeys(pattern.format(value) for value in (min(values), max(values))))
+
+
+def picture_differences(report: Report) -> dict[str, int]:
+    """Return the largest difference, in grey levels, of each side's prepared images to those of the first."""
+    images = {}
+    for number, run in enumerate(report.runs):
+        several = f" (run {number + 1})" if len(report.runs) > 1 else ""
+        for entry in run.pictures:
+            recipe = f" {entry['recipe']}" if report.by_recipe else ""
+            with suppress(KeyError, OSError, ValueError):  # what a stranger's file has for a picture
+                file = io.BytesIO(base64.b64decode(entry["prepared"]))
+                with PIL.Image.open(file, formats=["png"]) as image:
+                    images[f"{entry['environment']}{recipe}{several}"] = np.asarray(image, np.int16)
+    shapes = {image.shape for image in images.values()}
+    if len(images) < 2 or len(shapes) > 1:
+        return {}
+    first = next(iter(images.values()))
+    return {side: int(np.abs(image - first).max()) for side, image in images.items()}
+
+
+def not_measured_table(report: Report) -> Table:
+    """Cases that failed or were skipped, with the reasons."""
+    rows = [
+        Row((words(missing.stage), entry.label, missing.outcome, missing.reason), entry.index)
+        for entry, missing in report.not_measured()
+    ]
+    return Table("failed and skipped", ("stage", "case", "outcome", "reason"), rows)
+
+
+def environment_table(run: Run) -> Table:
+    """Machine, versions, options and data set of a run."""
+    cpu = run.machine["cpu"]
+    libraries = run.machine.get("libraries") or {}
+    info = run.results[0].info if run.results else {}
+    memory = f"{run.machine.get('memory_bytes', 0) / 2**30:.0f} GiB"
+    processors = (
+        f"{run.cpu}; {cpu.get('cores', '?')} cores, {cpu.get('usable_threads', '?')} threads may be used"
+    )
+    facts = {
+        "command line": f"pytest {' '.join(map(shlex.quote, run.command))}" if run.command else "",
+        "date": run.datetime,
+        "processor": processors,
+        "memory": memory,
+        "GPUs": ", ".join(map(str, run.machine.get("gpus") or ())) or "none",
+        "system": f"{run.machine.get('system', '')} {run.machine.get('release', '')}".strip(),
+        "Python": str(run.machine.get("python_version", "")),
+        **run.versions,
+        **{name: str(version) for name, version in libraries.items() if version},
+        "environment variables": _pairs(run.machine.get("thread_variables") or {}),
+        "workload": _pairs(info.get("workload") or {}),
+        "data set": f"fingerprint {info['dataset_fingerprint']}" if "dataset_fingerprint" in info else "",
+        "bad images left out": str(info.get("skipped_images") or ""),
+    }
+    return Table("environment", ("", ""), [Row((name, fact)) for name, fact in facts.items() if fact])
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def difference_table(run: Run) -> Table:
+    """What `published` was measured to do otherwise than `matched`."""
+    keys = ("choice", "framework", "published", "matched", "measured")
+    rows = [Row(tuple(difference.get(key, "") for key in keys)) for difference in run.differences]
+    return Table("what published does otherwise", (*keys[:-1], "measured difference"), rows)
+
+
+def noise_table(report: Report) -> Table:
+    """What equal cases differ by on the machine, as far as it was measured."""
+    rows: dict[tuple[str, ...], dict[str, None]] = {}
+    for stage in report.stages:
+        for entry, result, group in report.results(stage):
+            processes = len(result.rounds)
+            floor = floor_of(result.info, processes, len(group.results))
+            text = floor if isinstance(floor, str) else f"{floor:.1%}"
+            compared = f"{len(group.results)} x {processes}"
+            key = (entry.case.device, _side(entry, report), compared, text)
+            rows.setdefault(key, {})[words(stage)] = None
+    columns = ("stages", "device", "framework", "cases x processes", "noise floor")
+    return Table("noise floors", columns, [Row((", ".join(of), *key)) for key, of in rows.items()])
+
+
+def pipeline_results(report: Report) -> list[tuple[Entry, dict[Stage, Result]]]:
+    """Return the results of each case at the stages of the pipeline, in their order.
+
+    Where precision and execution do not apply, a case has the result of the one with both defaults.
+    """
+    found: dict[Entry, dict[Stage, Result]] = {}
+    for stage in STAGES:
+        for entry, result, _ in report.results(stage):
+            found.setdefault(entry, {})[stage] = result
+    of_case = {(entry.run, entry.case): results for entry, results in found.items()}
+    whole = []
+    for entry, own in found.items():
+        default = replace(entry.case, precision="float32", execution="default")
+        plain = of_case.get((entry.run, default), {})
+        both = {**{stage: result for stage, result in plain.items() if stage not in COMPUTING}, **own}
+        whole.append((entry, {stage: both[stage] for stage in STAGES if stage in both}))
+    return sorted(whole, key=lambda one: one[0].index)

@@ -1,0 +1,1 @@
+"""The typed record of a run: read and written in one place."""

@@ -1,0 +1,61 @@
+"""What is known of one case at one stage once it is measured: all that analysis and reports start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Any
+
+from stagebench.case import Case, Stage
+from stagebench.statistics.ratio import Rounds, interval_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case that was measured at a stage, and passed its checks."""
+
+    stage: Stage
+    case: Case
+    rounds: Sequence[Rounds]
+    """Seconds of every round, by process."""
+    info: dict[str, Any]
+    """The contract's `extra_info`."""
+
+    @cached_property
+    def median_seconds(self) -> float:
+        """Median over the rounds of all processes."""
+        return median(seconds for process in self.rounds for seconds in process)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """95% interval of the time in seconds; see `ratio.interval_of`."""
+        return interval_of(self.rounds)
+
+    @property
+    def images_per_second_interval(self) -> tuple[float, float] | None:
+        if not self.images or not self.interval:
+            return None
+        low, high = self.interval
+        return self.images / high, self.images / low
+
+    @property
+    def cold_seconds(self) -> float:
+        """Median of the processes' first executions."""
+        return float(self.info["cold_seconds"])
+
+    @property
+    def images(self) -> int | None:
+        """Images that one round saw; None where the stage sees none."""
+        return self.info.get("images")
+
+    @property
+    def images_per_second(self) -> float | None:
+        return self.images / self.median_seconds if self.images else None
+
+    @property
+    def limit_fraction(self) -> float | None:
+        """The machine's limit divided by the median; None where no limit is known."""
+        limit = self.info.get("limit_seconds")
+        return limit / self.median_seconds if limit else None

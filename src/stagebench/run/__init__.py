@@ -1,0 +1,1 @@
+"""A session: worker processes, their schedule, and what is kept of them."""

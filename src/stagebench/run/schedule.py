@@ -1,0 +1,287 @@
+"""The order in which the cases of a group are measured, and when they have been measured enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from stagebench.case import Case, Stage, Workload
+from stagebench.datasets import Manifest
+from stagebench.frameworks.contract import Facts, UnavailableError
+from stagebench.run.environments import Environment
+from stagebench.run.peak import Limits
+from stagebench.run.process import WorkerError, WorkerProcess
+from stagebench.run.sample import Failure, Measurement, ProcessRecord, Sample
+from stagebench.run.scratch import scratch_folder
+
+T = TypeVar("T")
+
+MINIMUM_ROUNDS = 5
+FEWER_ROUNDS: Mapping[Stage, int] = {"quantization": 3}
+"""Where it is fewer: an epoch of training and a conversion take half a minute together."""
+MAXIMUM_ROUNDS = 200
+ROUND_SECONDS = 2.0
+"""Where the number of rounds is not given, they and their checks go on until they took this long per case."""
+PRECISE_PROCESSES = 8
+"""Fresh processes before which `within` ends nothing: of fewer, an interval can be narrow by chance.
+
+In 20,000 simulated comparisons, intervals that end so cover the truth in 93 to 95%; with 5 in 92 to 95%.
+"""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much is measured of a group, and within which limits."""
+
+    rounds: int | None = None
+    """Timed rounds in each fresh process; None: by `ROUND_SECONDS`."""
+    processes: int = 1
+    """Fresh processes for each case; with `within` at least, unless `max_time` is spent before."""
+    within: float | None = None
+    """Go on with more processes until the interval of each ratio is within +- this, e.g. 0.02."""
+    max_time: float = 300.0
+    """Seconds after which `within` is given up for a group."""
+    stage_timeout: float | None = None
+    """Seconds that a worker process may take for each step: to start, to set up, to execute and check."""
+    threads: int | None = None
+    """Threads and processors of each worker process; None: the framework's own choice."""
+    retain_memory: bool = False
+    """Whether a worker process keeps what it frees; else its C library decides."""
+
+    @property
+    def expected_rounds(self) -> int:
+        """How many rounds to expect in each process; short ones can be more."""
+        return MINIMUM_ROUNDS if self.rounds is None else self.rounds
+
+    def repeats(self, cases: int, seconds: float) -> tuple[int, int]:
+        """Return how often at least and at most a group starts anew, where doing it once takes `seconds`."""
+        if not self.within or cases == 1:
+            return self.processes, self.processes
+        in_time = max(1, int(self.max_time / seconds))
+        return min(max(PRECISE_PROCESSES, self.processes), in_time), in_time
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is equal for all groups of a session."""
+
+    workload: Workload
+    manifest: Manifest
+    environments: Mapping[str, Environment]
+    schedule: Schedule
+    weights: Path | None = None
+    """File of the trained weights that deployment starts from; see `trained.py`."""
+    profiles: Path | None = None
+    """Folder for a profiler's trace of each case."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a group's measurement is at."""
+
+    case: Case
+    doing: str
+    """`starting`, `cold` or `round 3`, and in which process."""
+    seconds: Mapping[Case, float]
+    """The latest time of each case."""
+    share: float
+    """How much of the group is done, from 0 to 1; an estimate."""
+
+
+Report = Callable[[Step], None]
+Width = Callable[[Mapping[Case, Measurement]], float]
+"""Takes what was measured of rivals; returns the widest +- of their ratios."""
+
+
+def measure_group(
+    stage: Stage, cases: Sequence[Case], conditions: Conditions, report: Report, width: Width
+) -> dict[Case, Measurement | Failure]:
+    """Measure a stage for rival cases, each in fresh processes: one cold execution, then rounds in turns.
+
+    A case that fails takes no further part, and leaves the others alone.
+    """
+    schedule = conditions.schedule
+    records: dict[Case, list[ProcessRecord]] = {case: [] for case in cases}
+    failures: dict[Case, Failure] = {}
+    began = monotonic()
+    stopped_by = None
+    files = conditions.manifest.paths("train")
+    limits = Limits(stage, conditions.workload, files, schedule.threads)
+    for repeat in count(1):
+        started = monotonic()
+
+        def share(within: float, repeat: int = repeat) -> float:
+            if schedule.within:
+                return min(1.0, (monotonic() - began) / schedule.max_time)
+            return (repeat - 1 + within) / schedule.processes
+
+        rivals = [case for case in _in_turn(cases, repeat - 1) if case not in failures]
+        for run in _measure_in_fresh_processes(stage, rivals, conditions, limits, repeat, share, report):
+            if run.failure:
+                failures[run.case] = run.failure
+            else:
+                records[run.case].append(run.record)
+        left = {case: Measurement(records[case]) for case in cases if case not in failures}
+        if not left:
+            break
+        if schedule.within and len(left) > 1:
+            if repeat >= max(PRECISE_PROCESSES, schedule.processes) and width(left) <= schedule.within:
+                stopped_by = "precision"
+                break
+            if 2 * monotonic() - started - began > schedule.max_time:  # one more would not end in time
+                stopped_by = "max_time"
+                break
+        elif repeat >= schedule.processes:
+            break
+    return {
+        case: failures.get(case) or Measurement(records[case], stopped_by, limits.rates) for case in cases
+    }
+
+
+def turns(rivals: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the rivals in the orders A B, B A, A B ...: a drift of the machine then hits them alike."""
+    return (_in_turn(rivals, turn) for turn in count())
+
+
+def _in_turn(rivals: Sequence[T], turn: int) -> Sequence[T]:
+    return rivals if turn % 2 == 0 else rivals[::-1]
+
+
+def _measure_in_fresh_processes(
+    stage: Stage,
+    cases: Sequence[Case],
+    conditions: Conditions,
+    limits: Limits,
+    repeat: int,
+    share: Callable[[float], float],
+    report: Report,
+) -> list[_CaseRun]:
+    """Measure each case in one fresh process, which are there at the same time and compute one at a time."""
+    schedule = conditions.schedule
+    process = f"process {repeat}, " if repeat > 1 or schedule.processes > 1 or schedule.within else ""
+    expected = len(cases) * (1 + schedule.expected_rounds)
+    latest: dict[Case, float] = {}
+
+    def tell(run: _CaseRun, doing: str) -> None:
+        run.doing = doing
+        done = sum(len(run.rounds) for run in runs) + len(latest)
+        report(Step(run.case, process + doing, latest, share(min(0.95, done / expected))))
+
+    def measure_limits() -> None:
+        outcomes = {run.case: run.cold.outcome for run in runs if not run.failure}
+        limits.measure(outcomes)
+
+    with scratch_folder() as folder, ExitStack() as stack:
+        runs = [_CaseRun(case, stage, folder / str(number), schedule) for number, case in enumerate(cases)]
+        for run in runs:
+            run.attempt(run.start, conditions, stack)
+        limits.start(cases, folder / "limits", stack)
+        for run in runs:
+            tell(run, "starting")
+            run.attempt(run.wait_until_open)
+        for run in runs:
+            tell(run, "cold")
+            run.attempt(run.execute_cold)
+            if not run.failure:
+                latest[run.case] = run.cold.seconds
+        measure_limits()
+        began = monotonic()
+        for number, turn in enumerate(turns(runs)):
+            if _enough(stage, number, turn, schedule.rounds, monotonic() - began):
+                break
+            for run in turn:
+                tell(run, f"round {number + 1}")
+                run.attempt(run.execute_round)
+                if not run.failure:
+                    latest[run.case] = run.rounds[-1].seconds
+        measure_limits()
+        for run in runs:
+            run.attempt(run.finish, repeat == 1)
+            if conditions.profiles and repeat == 1:
+                tell(run, "profile")
+                run.attempt(run.profile, conditions.profiles)
+    return runs
+
+
+def _enough(stage: Stage, rounds: int, runs: Sequence[_CaseRun], wanted: int | None, spent: float) -> bool:
+    """Say whether so many rounds of all cases, which took `spent` seconds, are enough."""
+    running = [run for run in runs if not run.failure]
+    if not running or rounds == wanted:
+        return True
+    if wanted is not None or rounds < FEWER_ROUNDS.get(stage, MINIMUM_ROUNDS):
+        return False
+    return rounds >= MAXIMUM_ROUNDS or spent >= ROUND_SECONDS * len(running)
+
+
+class _CaseRun:
+    """One case in one fresh worker process. After a failure it does nothing more."""
+
+    record: ProcessRecord
+
+    def __init__(self, case: Case, stage: Stage, folder: Path, schedule: Schedule) -> None:
+        self.case = case
+        self.stage = stage
+        self.folder = folder
+        self.timeout = schedule.stage_timeout
+        self.doing = "starting"
+        self.failure: Failure | None = None
+        self.rounds: list[Sample] = []
+
+    def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
+        if self.failure:
+            return
+        try:
+            step(*arguments)
+        except UnavailableError as reason:
+            self.failure = Failure(str(reason), unavailable=True)
+        except WorkerError as error:
+            self.failure = Failure(str(error))
+
+    def start(self, conditions: Conditions, stack: ExitStack) -> None:
+        """Start the process and let it import its framework, while its rivals do the same."""
+        self.folder.mkdir()
+        self.weights = conditions.weights
+        python = conditions.environments[self.case.environment].python
+        self.worker = stack.enter_context(
+            WorkerProcess(self.case.id, self.folder, python, conditions.schedule.threads)
+        )
+        self.worker.send_open(
+            self.case,
+            conditions.workload,
+            conditions.manifest,
+            threads=conditions.schedule.threads,
+            retain_memory=conditions.schedule.retain_memory,
+        )
+
+    def wait_until_open(self) -> None:
+        self.facts = Facts(**self.worker.receive(self.timeout, "starting"))
+
+    def execute_cold(self) -> None:
+        # One case after the other: two that train at the same time take longer than in turn.
+        self._request("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
+        self.cold = self._execute()
+
+    def execute_round(self) -> None:
+        self.rounds.append(self._execute())
+
+    def finish(self, first: bool) -> None:
+        peaks = self._request("peaks")
+        pictures = self._request("pictures") if first and self.stage == "data_loading" else None
+        self.record = ProcessRecord(self.facts, self.cold, self.rounds, **peaks, pictures=pictures)
+
+    def profile(self, folder: Path) -> None:
+        """Have the stage profiled, once its times are taken."""
+        trace = folder.absolute() / self.stage / self.case.id
+        self.record = replace(self.record, profile=self._request("profile", path=trace), trace=str(trace))
+
+    def _execute(self) -> Sample:
+        return Sample(**self._request("execute"))
+
+    def _request(self, method: str, **arguments: Any) -> Any:
+        self.worker.send(method, **arguments)
+        return self.worker.receive(self.timeout, f"{self.doing}, {method}")

@@ -1,0 +1,94 @@
+"""The trained model that deployment starts from: the same weights in every framework, made once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+from stagebench.case import Case, Workload, plain
+from stagebench.datasets import Manifest, default_cache_folder, prepare
+from stagebench.datasets.request import DatasetRequest
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.machine.files import write
+from stagebench.networks.article import Weights, save_weights
+from stagebench.run.environments import Environment
+from stagebench.run.process import WorkerProcess
+from stagebench.run.scratch import scratch_folder
+
+EPOCHS = 8
+"""For which the model is trained: long enough for its answers to be far from a tie. See the README."""
+IMAGES = 10_000
+"""Training images of a synthetic data set, if the session has not more itself: of 2,000 in 100 classes, a
+network learns next to nothing."""
+
+
+def trained_weights(
+    environments: Mapping[str, Environment],
+    workload: Workload,
+    request: DatasetRequest,
+    cases: Sequence[Case],
+    report: Callable[[str], None],
+) -> Path:
+    """Return the file of canonical weights for these cases, which all start from it.
+
+    The first framework in `FRAMEWORKS` that is among the cases trains it, on the CPU, by `tuned`. It is kept
+    in the cache folder, by all that it depends on.
+
+    Raises:
+        WorkerError: the worker process died, or its pipeline raised.
+        DatasetError, StorageError: the images cannot be made.
+
+    """
+    order, folder = list(FRAMEWORKS), default_cache_folder()
+    first = min(cases, key=lambda case: order.index(case.framework))
+    manifest = prepare(_enough_images(request), folder, lambda *_: None)
+    environment = environments[first.environment]
+    workload = replace(workload, epochs=EPOCHS)
+    parts = {
+        "workload": plain(workload),
+        "data set": manifest.fingerprint,
+        "framework": {"name": first.framework, **environment.versions()},
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / "weights" / f"{digest}.npz"
+    if not path.exists():
+        report(
+            f"training the model to deploy: {first.environment}, {EPOCHS} epochs of {len(manifest.train):,}"
+        )
+        content = BytesIO()
+        save_weights(content, _train(first, environment, workload, manifest))
+        write(path, content.getvalue())
+    return path
+
+
+def _enough_images(request: DatasetRequest) -> DatasetRequest:
+    if request.source != "synthetic":
+        return request
+    return replace(request, train_images=max(request.train_images, IMAGES))
+
+
+def _train(case: Case, environment: Environment, workload: Workload, manifest: Manifest) -> Weights:
+    case = replace(
+        case,
+        device="cpu",
+        batch_size=32,
+        recipe="tuned",
+        precision="float32",
+        execution="default",
+        deploy="",
+        quantize="none",
+    )
+    with (
+        scratch_folder() as folder,
+        WorkerProcess(f"training of {case.environment}", folder, environment.python) as worker,
+    ):
+        worker.send_open(case, workload, manifest)
+        worker.receive()
+        for method, arguments in (("build_model", []), ("train", [workload.epochs])):
+            worker.request("call", target="pipeline", method=method, arguments=arguments)
+        weights: Weights = worker.request("call", target="pipeline", method="weights", arguments=[])
+    return weights

@@ -1,0 +1,1 @@
+"""The stages: what is set up, timed and validated."""

@@ -1,0 +1,109 @@
+"""What deployments are compared for: int8 with float32, and one runtime with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from stagebench.case import Case
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.results.result import Result
+from stagebench.statistics.group import Group
+from stagebench.statistics.ratio import Ratio, paired_ratio
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
+
+SHARED_RUNTIME = "onnx"
+"""The form that every framework has, and that one runtime runs for all of them."""
+WANTED_SPEEDUP = 2.5
+"""How many times as fast as its framework's float32 int8 is to be, in one form of each at least."""
+
+
+@dataclass(frozen=True)
+class SanityCheck:
+    """Two frameworks' float32 models in one runtime, which must take the same time: it is the same work."""
+
+    first: Case
+    second: Case
+    ratio: Ratio
+    """Time of the first divided by that of the second."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the estimate shows no difference."""
+        return 1 / (1 + SMALLEST_DIFFERENCE) < self.ratio.estimate < 1 + SMALLEST_DIFFERENCE
+
+    @property
+    def failed(self) -> bool:
+        """Whether they differ by more than chance; if neither, the measurement is too noisy to tell."""
+        low, high = self.ratio.interval or (0, 1)
+        return not self.passed and not low <= 1 <= high
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """What int8 gains over a float32 model of the same framework."""
+
+    quantized: Case
+    float32: Case
+    ratio: Ratio
+    """Time of float32 divided by that of int8: how many times as fast it is."""
+
+    @property
+    def same_form(self) -> bool:
+        """Whether nothing but the quantisation differs; else float32 is in the framework's own form."""
+        return self.float32.deploy == self.quantized.deploy
+
+
+def sanity_checks(groups: Iterable[Group]) -> list[SanityCheck]:
+    """Return one for every two environments of different frameworks, in each group of inference."""
+    return [
+        SanityCheck(first.case, second.case, paired_ratio(first.rounds, second.rounds))
+        for group in groups
+        if group.stage == "inference"
+        for first, second in combinations(filter(_in_shared_runtime, group.results), 2)
+        if first.case.framework != second.case.framework and first.case.recipe == second.case.recipe
+    ]
+
+
+def _in_shared_runtime(result: Result) -> bool:
+    return result.case.deploy == SHARED_RUNTIME and is_float32(result.case)
+
+
+def is_float32(case: Case) -> bool:
+    """Say whether a model is deployed as it was trained."""
+    return (case.precision, case.execution, case.quantize) == ("float32", "default", "none")
+
+
+def speedups(groups: Sequence[Group]) -> list[Speedup]:
+    """Return those of every int8 model over float32 in the same form, and in the framework's own.
+
+    Only what was measured beside it counts, and of the batch sizes of a device the largest: at a single
+    image, much of a call is overhead.
+    """
+    inference = [group for group in groups if group.stage == "inference"]
+    largest: dict[str, int] = {}
+    for case in (group.results[0].case for group in inference):
+        largest[case.device] = max(case.batch_size, largest.get(case.device, 0))
+    found = []
+    for group in inference:
+        of_case = {result.case: result for result in group.results}
+        for case, result in of_case.items():
+            if case.quantize == "none" or case.batch_size < largest[case.device]:
+                continue
+            own_form = FRAMEWORKS[case.framework].export_formats[0].name
+            for form in dict.fromkeys((case.deploy, own_form)):
+                if float32 := of_case.get(replace(case, quantize="none", deploy=form)):
+                    ratio = paired_ratio(float32.rounds, result.rounds)
+                    found.append(Speedup(case, float32.case, ratio))
+    return found
+
+
+def best_speedups(found: Iterable[Speedup]) -> list[Speedup]:
+    """Return the largest of each device, recipe and environment, over either float32, in their order."""
+    best: dict[tuple[str, str, str, bool], Speedup] = {}
+    for one in found:
+        key = one.quantized.device, one.quantized.recipe, one.quantized.environment, one.same_form
+        if key not in best or one.ratio.estimate > best[key].ratio.estimate:
+            best[key] = one
+    return list(best.values())

@@ -1,0 +1,91 @@
+"""The cases of a group against the fastest of them, and what may be said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from stagebench.case import Case, Stage
+from stagebench.results.result import Result
+from stagebench.statistics.noise import MINIMUM_PAIRS, noise_floor
+from stagebench.statistics.ranking import fastest, ratios_to_fastest
+from stagebench.statistics.ratio import Ratio
+from stagebench.statistics.verdict import Verdict, verdict
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rivals: results of one stage and of equal settings, which were measured in turns."""
+
+    results: Sequence[Result]
+
+    @property
+    def stage(self) -> Stage:
+        return self.results[0].stage
+
+    @property
+    def settings(self) -> str:
+        return self.results[0].case.settings
+
+    @cached_property
+    def fastest(self) -> Result:
+        return self._of_case[fastest(self._rounds)]
+
+    @cached_property
+    def ratios(self) -> Mapping[Case, Ratio]:
+        """Time of each case but the fastest, divided by that of the fastest."""
+        return ratios_to_fastest(self._rounds)
+
+    @cached_property
+    def verdicts(self) -> Mapping[Case, Verdict | None]:
+        """What may be said of every case against the fastest, and of the fastest against the others.
+
+        The fastest is FASTER when all others are SLOWER, SAME when all are, and has no verdict else.
+        """
+        judged = {case: self._judge(case, ratio) for case, ratio in self.ratios.items()}
+        words = frozenset(verdict.word for verdict in judged.values())
+        of_fastest = {frozenset({"SLOWER"}): Verdict("FASTER"), frozenset({"SAME"}): Verdict("SAME")}
+        return {**dict.fromkeys(self._of_case, of_fastest.get(words)), **judged}
+
+    def _judge(self, case: Case, ratio: Ratio) -> Verdict:
+        rivals = (self._of_case[case], self.fastest)
+        floors = [floor_of(rival.info, ratio.pairs, len(self.results)) for rival in rivals]
+        no_floor = next((reason for reason in floors if isinstance(reason, str)), "")
+        known = [share for share in floors if not isinstance(share, str)]
+        return verdict(ratio, max(known) if not no_floor else None, no_floor)
+
+    @cached_property
+    def _of_case(self) -> Mapping[Case, Result]:
+        return {result.case: result for result in self.results}
+
+    @property
+    def _rounds(self) -> Mapping[Case, Sequence[Sequence[float]]]:
+        return {result.case: result.rounds for result in self.results}
+
+
+def groups_of(results: Iterable[Result]) -> list[Group]:
+    """Return the groups of one run, in the order in which their first results come."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(result.case.group(result.stage), []).append(result)
+    return [Group(group) for group in found.values()]
+
+
+def floor_of(info: Mapping[str, Any], processes: int, cases: int = 2) -> float | str:
+    """Return the noise floor where so many cases are compared, as a share, or why there is none.
+
+    Args:
+        info: a case's `extra_info`, of which `noise_log_ratios` and `noise_missing` are read.
+        processes: of each case.
+        cases: how many; see `analysis.noise.noise_floor`.
+
+    """
+    pairs = info.get("noise_log_ratios")
+    if pairs is None:
+        return str(info.get("noise_missing") or "no noise floor was saved with this run")
+    floor = noise_floor(pairs, processes, cases)
+    if floor is None:
+        return f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise --processes=5"
+    return floor

@@ -1,0 +1,1 @@
+"""What `stagebench versions`, `env` and `gate` need: versions of frameworks against each other."""
