@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from stagebench.case import Workload
-from stagebench.datasets import Manifest, default_cache_folder, prepare
+from stagebench.datasets.cache import default_cache_folder
+from stagebench.datasets.manifest import Manifest
 from stagebench.datasets.names import listed
+from stagebench.datasets.sources import prepare
 from stagebench.plugin import SETTINGS, possible
 from stagebench.plugin.progress import Progress
 

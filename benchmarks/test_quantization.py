@@ -2,15 +2,9 @@
 
 import pytest
 
-from stagebench.stages.quality import faults
-
 
 @pytest.mark.stage("quantization")
-def test_quantization(measure, record, case):
+def test_quantization(measure, validate, record):
     measurement = measure()
-
-    for execution in measurement.executions:
-        if wrong := "; ".join(faults(case, execution.outcome)):
-            pytest.fail(f"the deployed model failed its check: {wrong}", pytrace=False)
-
+    validate(measurement)  # nearly the same answers, by integers, from a small file
     record(measurement)

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from pair import Pair, Remote
-from stagebench.case import RECIPES
-from stagebench.datasets import DatasetRequest, Manifest, prepare
+from stagebench.case import AXES
+from stagebench.datasets.manifest import Manifest
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
 from stagebench.machine.info import usable_threads
 from stagebench.plugin.options import Settings
@@ -117,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if not marker.args:
                 raise pytest.UsageError(f"{item.nodeid} does not say why it is nightly")
     chosen = config.getoption("recipes")
-    others = set(RECIPES) - set(chosen or RECIPES)
+    others = set(AXES["recipe"].values) - set(chosen or AXES["recipe"].values)
     left_out = [item for item in items if item.get_closest_marker("gate") and _parameters(item) & others]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

@@ -16,7 +16,7 @@ import numpy as np
 
 from pair import CLASSES, SIZE, Pair, Remote, open_pipeline
 from stagebench.case import Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks.article import (
     ADAM,

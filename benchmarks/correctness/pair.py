@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from stagebench.case import RECIPES, Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.case import AXES, Case, Workload
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.run.process import WorkerProcess
 
 BY_RECIPE = [
     pytest.param(recipe, marks=[pytest.mark.nightly("promises no equal work")] * (recipe == "published"))
-    for recipe in RECIPES
+    for recipe in AXES["recipe"].values
 ]
 """Parameters of a test of one framework."""
 CLASSES, SIZE = 100, 32

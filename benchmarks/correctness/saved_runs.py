@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stagebench.case import DEPLOYMENT_STAGES, STAGES, Case, plain
+from stagebench.case import Case, plain
+from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES
 
-COST = dict(zip(STAGES, (0.05, 0.003, 1.5, 0.005, 0.012, 0.17), strict=True))
+COST = dict(zip(PIPELINE, (0.05, 0.003, 1.5, 0.005, 0.012, 0.17), strict=True))
 """Typical seconds of each stage."""
 FASTER = {"torch": 1.0, "tensorflow": 0.8}
 IMAGES = {"data_loading": 2000, "training": 4000, "evaluation": 400}
@@ -33,18 +34,21 @@ def matrix(batch_sizes=(16, 32, 64), workers=(0, 2), cache=("off", "on"), recipe
     found = {}
     for batch, number, kept, recipe in product(batch_sizes, workers, cache, recipes):
         for framework, count in (("torch", number), ("tensorflow", "auto")):
-            found[Case(framework, "cpu", batch, count, kept, "on", recipe, framework)] = None
+            found[Case(framework, framework, batch_size=batch, workers=count, cache=kept, recipe=recipe)] = (
+                None
+            )
     return list(found)
 
 
 def saved_run(
-    cases: Sequence[Case], stages=STAGES, processes=3, rounds=5, seed=0, noise=0.03, **info: Any
+    cases: Sequence[Case], stages=PIPELINE, processes=3, rounds=5, seed=0, noise=0.03, **info: Any
 ) -> dict[str, Any]:
     """Return the content of a saved run."""
     generator = np.random.default_rng(seed)
     benchmarks = []
-    for stage, case in product(stages, cases):
-        speed = COST[stage] * FASTER.get(case.framework, 1.0) * (32 / case.batch_size) ** 0.2
+    each = dict.fromkeys((stage, case.at(STAGES[stage].traits)) for stage, case in product(stages, cases))
+    for stage, case in each:
+        speed = COST[stage] * FASTER.get(case.framework, 1.0) * (32 / (case.batch_size or 32)) ** 0.2
         medians = speed * np.exp(generator.normal(0, noise, processes))
         seconds = medians[:, None] * np.exp(generator.normal(0, noise, (processes, rounds)))
         benchmarks.append(_benchmark(stage, case, seconds, info))
@@ -164,14 +168,13 @@ def deployed_run(
     """
     generator = np.random.default_rng(1)
     benchmarks = []
-    for stage, batch, (framework, form, quantize) in product(DEPLOYMENT_STAGES, batch_sizes, models):
+    for stage, batch, (framework, form, quantize) in product(DEPLOYMENT, batch_sizes, models):
         key = framework, form, quantize
         made = (quantize != "none") if stage == "quantization" else quantize == "none"
         if stage != "inference" and (batch != batch_sizes[-1] or not made or form in ("eager", "graph")):
             continue
-        workers = "auto" if framework == "tensorflow" else 0
-        case = Case(framework, "cpu", batch, workers, "on", "on", "matched", framework)
-        case = replace(case, deploy=form, quantize=quantize)
+        case = Case(framework, framework, batch_size=batch, deploy=form, quantize=quantize)
+        case = case.at(STAGES[stage].traits)
         calls = max(10, 100 // batch)
         call = models[key][0 if batch == 1 else 1] / 1e3 / (speed or {}).get(key, 1)
         seconds = call * calls if stage == "inference" else 2.0

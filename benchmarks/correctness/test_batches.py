@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gate import epoch, nearest
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 
 pytestmark = pytest.mark.gate
 

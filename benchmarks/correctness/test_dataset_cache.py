@@ -15,16 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebench.datasets import DatasetError, DatasetRequest, Manifest, default_cache_folder, prepare
-from stagebench.datasets.manifest import Image, fingerprint_of
+from stagebench.datasets.cache import default_cache_folder
+from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.manifest import Image, Manifest, fingerprint_of
 from stagebench.datasets.parallel import run_tasks
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 
 SMALL = DatasetRequest("synthetic", train_images=6, test_images=4, classes=2, image_size=8)
 
 PREPARE = """
 import sys
 from pathlib import Path
-from stagebench.datasets import DatasetRequest, prepare
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 
 if __name__ == "__main__":
     request = DatasetRequest("synthetic", train_images=int(sys.argv[2]), test_images=100, image_size=8)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stagebench.datasets import DatasetError, DatasetRequest, prepare
 from stagebench.datasets.cifar100_archive import read_labels, read_split
+from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 
 MEMBERS = ("cifar-100-python/meta", "cifar-100-python/test", "cifar-100-python/train")
 

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from stagebench.datasets import DatasetError, DatasetRequest, Manifest, prepare
+from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.folder import sort_files, sort_names
-from stagebench.datasets.manifest import SPLITS
+from stagebench.datasets.manifest import SPLITS, Manifest
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 
 
 def quiet(what, done, total):

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stagebench.datasets import DatasetError, DatasetRequest, Manifest, prepare
+from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.manifest import Manifest
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 from stagebench.datasets.synthetic import build, jpeg
 
 

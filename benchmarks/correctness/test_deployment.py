@@ -8,14 +8,15 @@ import json
 import pytest
 
 from pair import open_pipeline
-from stagebench.case import EXECUTIONS, QUANTIZE, Case, Workload
-from stagebench.datasets import DatasetRequest, prepare
+from stagebench.case import AXES, Case, Workload
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks.article import save_weights
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
-from stagebench.stages.matrix import Matrix
-from stagebench.stages.quality import faults
+from stagebench.stages import STAGES, matrix
+from stagebench.stages.deployment import validate_deployed
 
 EPOCHS = 6
 """After which the network is right on nearly all images of 20 classes, and its answers are no ties."""
@@ -55,11 +56,12 @@ def wrong(process_of, dataset, weights, tmp_path):
         finally:
             worker.request("unpatch")
         print({name: value for name, value in outcome.items() if name != "call_seconds"})  # noqa: T201
-        return "; ".join(faults(case, outcome))
+        return "; ".join(validate_deployed(case, outcome))
 
     return execute
 
 
+EXECUTIONS = AXES["execution"].values
 ONE_OF_A_KIND = {
     ("torch", "torchscript", "none"),
     ("tensorflow", "litert", "none"),
@@ -77,7 +79,8 @@ def cells(stage, **axes):
     """
     found = []
     for name in (name for name, framework in FRAMEWORKS.items() if framework.imports):
-        for case in Matrix({name: name}, **axes).cases(stage):
+        values = {name: [axis.default] for name, axis in AXES.items()} | {"deploy": ()} | axes
+        for case in matrix.cases(STAGES[stage], {name: name}, values):
             reason = Environment(name, name).lacks(case)
             marks = [pytest.mark.skip(reason=reason)] if reason else []
             if (name, case.deploy, case.quantize) not in ONE_OF_A_KIND or case.execution == "eager":
@@ -92,7 +95,7 @@ def test_an_exported_model_answers_like_the_frameworks_own(wrong, case):
     assert wrong("exporting", case) == ""
 
 
-@pytest.mark.parametrize("case", cells("quantization", quantize=QUANTIZE[1:]))
+@pytest.mark.parametrize("case", cells("quantization", quantize=AXES["quantize"].values[1:]))
 def test_an_int8_model_answers_like_the_float32_one(wrong, case):
     assert wrong("quantization", case) == ""
 

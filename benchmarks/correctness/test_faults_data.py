@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 import gate
-from stagebench.datasets import DatasetError, DatasetRequest, Manifest, prepare
-from stagebench.datasets.manifest import SPLITS, Image
+from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.manifest import SPLITS, Image, Manifest
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 from stagebench.datasets.watch import Watch
 from stagebench.frameworks import INSTALLED
 from suite import ANY_FRAMEWORK

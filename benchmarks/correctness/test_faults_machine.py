@@ -14,8 +14,8 @@ from PIL import Image
 from pytest_benchmark.utils import get_machine_id
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
 from stagebench.datasets.manifest import Image as ImageFile
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import INSTALLED
 from stagebench.machine import memory
 from stagebench.machine.errors import StorageError
@@ -78,7 +78,7 @@ def test_a_cache_that_does_not_fit_is_refused_with_the_figures(suite):
     refused(result, "MiB are there; instead: --cache=off, --recipes=tuned")
 
 
-CASE = Case("torch", "cpu", 32, 2, "on", "on", "matched", "torch")
+CASE = Case("torch", "torch", workers=2)
 IMAGES = tuple(ImageFile(f"train/0/{number}.jpg", 0, 1, "") for number in range(100_000))
 MANIFEST = Manifest(Path("/"), ("0", "1"), IMAGES, IMAGES[:20_000], "", Path("/m.json"))
 MIB = 2**20

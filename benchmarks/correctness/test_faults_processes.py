@@ -18,12 +18,12 @@ import pytest
 
 from alive import is_alive
 from pair import Pair
-from stagebench.case import STAGES
 from stagebench.frameworks import INSTALLED
 from stagebench.machine.info import usable_threads
 from stagebench.run import process as process_module
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder
+from stagebench.stages import PIPELINE
 from suite import wait_for
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # looked at, not written to
@@ -191,7 +191,7 @@ WAYS = {
 )
 def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, left, way, moment):
     chance = random.Random(f"{way} {moment}")
-    script = {stage: {"cost": {"seconds": 0.03}} for stage in STAGES}
+    script = {stage: {"cost": {"seconds": 0.03}} for stage in PIPELINE}
     options = ("--cache=on", f"--processes={2 if moment else 1}")
     process = suite.start(json.dumps(script), *options)
     wait_for(process, "benchmark")
@@ -210,7 +210,7 @@ def test_however_and_whenever_a_session_ends_the_next_one_completes_it(suite, le
 
     result.assert_outcomes(passed=6)
     assert result.stdout.str().count("taken from the interrupted run") >= finished
-    assert [b["extra_info"]["stage"] for b in suite.saved()[-1]["benchmarks"]] == list(STAGES)
+    assert [b["extra_info"]["stage"] for b in suite.saved()[-1]["benchmarks"]] == list(PIPELINE)
     assert left() == []
 
 

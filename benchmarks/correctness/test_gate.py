@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import gate
-from stagebench.datasets import DatasetRequest, prepare
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 
 pytestmark = pytest.mark.gate
 

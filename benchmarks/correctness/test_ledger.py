@@ -17,7 +17,7 @@ from stagebench.case import Case, plain
 from stagebench.cli import main
 from stagebench.results.run import read_run
 
-CASE = Case("simulated", "cpu", 32, 0, "on", "off", "matched", "simulated")
+CASE = Case("simulated", "simulated", augment="off")
 MATCHED = [1.0, 2.0, 4.0]
 """Seconds of three rounds on a machine that slows down."""
 PUBLISHED = [2.0, 4.4, 7.2]

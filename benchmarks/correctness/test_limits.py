@@ -9,16 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagebench.case import STAGES, Case, Workload
-from stagebench.frameworks.contract import Facts
+from stagebench.case import Case, Workload
+from stagebench.frameworks.contract import RuntimeInfo
 from stagebench.machine.info import usable_threads
 from stagebench.machine.peak_rates import RESOURCES
 from stagebench.networks.article import NETWORK
-from stagebench.run.peak import Limits, least_work, limit_of
+from stagebench.run.peak import PeakRates, peak_seconds
 from stagebench.run.process import WorkerProcess
 from stagebench.run.sample import Measurement, ProcessRecord, Sample
+from stagebench.stages import PIPELINE
 
-CASE = Case("torch", "cpu", 32, 0, "on", "on", "matched", "torch")
+CASE = Case("torch", "torch")
 WORKLOAD = Workload(classes=100)
 OUTCOME = {"images": 1000, "file_bytes": 5_000_000}
 RATES = {"operations": 1e11, "copied_bytes": 1e10, "jpegs": 1e4, "written_bytes": 1e9, "read_bytes": 2e9}
@@ -26,7 +27,7 @@ RATES = {"operations": 1e11, "copied_bytes": 1e10, "jpegs": 1e4, "written_bytes"
 
 def measurement(rates):
     sample = Sample(1.0, 1.0, 0, 0, OUTCOME)
-    return Measurement([ProcessRecord(Facts("1.0", "", 2), sample, [sample], 1, None)], rates=rates)
+    return Measurement([ProcessRecord(RuntimeInfo("1.0", "", 2), sample, [sample], 1, None)], rates=rates)
 
 
 def test_operations_of_the_network_are_those_of_its_layers():
@@ -53,25 +54,25 @@ def test_operations_of_the_network_are_those_of_its_layers():
         ("evaluation", "on", 1000 * 25_420_800 / 1e11),
     ],
 )
-def test_a_stages_limit_is_its_least_work_at_the_machines_rates(stage, cache, seconds):
-    limit = limit_of(stage, replace(CASE, cache=cache), measurement(RATES), WORKLOAD)
+def test_a_stages_peak_is_its_least_work_at_the_machines_rates(stage, cache, seconds):
+    peak = peak_seconds(stage, replace(CASE, cache=cache), measurement(RATES), WORKLOAD)
 
-    assert limit == pytest.approx(seconds, rel=1e-9)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_on_a_gpu_only_files_have_a_limit(stage):
-    work = least_work(stage, replace(CASE, device="cuda"), WORKLOAD, OUTCOME)
-
-    assert (work is not None) == (stage in ("model_saving", "model_loading"))
+    assert peak == pytest.approx(seconds, rel=1e-9)
 
 
-def test_where_no_rate_was_measured_there_is_no_limit():
-    assert limit_of("training", CASE, measurement({}), WORKLOAD) is None
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_on_a_gpu_only_files_have_a_peak(stage):
+    peak = peak_seconds(stage, replace(CASE, device="cuda"), measurement(RATES), WORKLOAD)
+
+    assert (peak is not None) == (stage in ("model_saving", "model_loading"))
+
+
+def test_where_no_rate_was_measured_there_is_no_peak():
+    assert peak_seconds("training", CASE, measurement({}), WORKLOAD) is None
 
 
 def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
-    with WorkerProcess("limits", tmp_path) as process:
+    with WorkerProcess("peak", tmp_path) as process:
         rates = process.request(
             "rates",
             resources=list(RESOURCES),
@@ -92,28 +93,28 @@ def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
 def test_files_whose_names_are_not_utf_8_are_decoded(small_dataset, tmp_path):
     name = str(tmp_path / b"\xff.jpg".decode(errors="surrogateescape"))
     shutil.copy(small_dataset.paths("train")[0], name)
-    limits = Limits("data_loading", WORKLOAD, [name], None)
+    peak = PeakRates("data_loading", WORKLOAD, [name], None)
     with ExitStack() as stack:
-        limits.start([CASE], tmp_path / "limits", stack)
-        limits.measure({replace(CASE, cache="off"): OUTCOME})
+        peak.start([CASE], tmp_path / "peak", stack)
+        peak.measure({replace(CASE, cache="off"): OUTCOME})
 
-    assert limits.rates["jpegs"] > 0
+    assert peak.rates["jpegs"] > 0
 
 
-def test_a_limit_that_cannot_be_measured_is_a_warning_and_fails_nothing(tmp_path):
-    limits = Limits("data_loading", WORKLOAD, ["missing.jpg"], None)
+def test_a_peak_rate_that_cannot_be_measured_is_a_warning_and_fails_nothing(tmp_path):
+    peak = PeakRates("data_loading", WORKLOAD, ["missing.jpg"], None)
     with ExitStack() as stack:
-        limits.start([CASE], tmp_path / "limits", stack)
-        with pytest.warns(UserWarning, match="data_loading: no limit of this machine: .*"):
-            limits.measure({replace(CASE, cache="off"): OUTCOME})
-        limits.measure({replace(CASE, cache="off"): OUTCOME})  # and is not tried again
+        peak.start([CASE], tmp_path / "peak", stack)
+        with pytest.warns(UserWarning, match="data_loading: no % of peak: .*"):
+            peak.measure({replace(CASE, cache="off"): OUTCOME})
+        peak.measure({replace(CASE, cache="off"): OUTCOME})  # and is not tried again
 
-    assert limits.rates == {}
+    assert peak.rates == {}
 
 
 def test_a_file_that_cannot_be_decoded_leaves_no_process_waiting(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with WorkerProcess("limits", tmp_path) as process:
+    with WorkerProcess("peak", tmp_path) as process:
         process.send(
             "rates",
             resources=["jpegs"],

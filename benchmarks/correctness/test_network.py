@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagebench.case import RECIPES
+from stagebench.case import AXES
 
 pytestmark = pytest.mark.gate
 
@@ -28,7 +28,7 @@ ARTICLE_TABLE = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", AXES["recipe"].values)
 def test_every_layer_is_the_articles(open_pipeline, recipe):
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
@@ -37,7 +37,7 @@ def test_every_layer_is_the_articles(open_pipeline, recipe):
     assert rows == ARTICLE_TABLE
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", AXES["recipe"].values)
 def test_parameters_are_271652_of_which_270948_trainable(open_pipeline, recipe):
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()

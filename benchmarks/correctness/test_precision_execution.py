@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pair
-from stagebench.case import EXECUTIONS
+from stagebench.case import AXES
 from stagebench.run.process import WorkerError
 
 LARGEST_DIFFERENCE = {"float32": 1e-4, "bfloat16": 0.1}
@@ -71,7 +71,7 @@ BY_XLA = "lambda *a, **k: 1 / 0 if a and k.get('jit_compile') else original(*a, 
         ("tensorflow", "tensorflow:function", BY_XLA, {"compiled"}),
     ],
 )
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("execution", AXES["execution"].values)
 def test_each_execution_is_what_its_name_says(
     process_of, small_dataset, name, function, failure, failing, execution
 ):

@@ -10,7 +10,6 @@ import pytest
 
 from saved_runs import DEPLOYED, HOSTILE, deployed_run, matrix, nightly, saved_run
 from stagebench.article.write_up import write_up_table
-from stagebench.case import ALL_STAGES, DEPLOYMENT_STAGES
 from stagebench.cli import main
 from stagebench.history.history import read_history
 from stagebench.history.page import history_page
@@ -29,6 +28,7 @@ from stagebench.report.report import Report, fixed
 from stagebench.report.tables import Table, pipeline_table
 from stagebench.report.terminal import summary_lines
 from stagebench.results.run import Run, RunError, in_order, read_run, run_of
+from stagebench.stages import DEPLOYMENT, STAGES
 from stagebench.statistics.comparison import FailOn
 from stagebench.statistics.deployment import sanity_checks
 
@@ -112,7 +112,7 @@ def test_equal_models_are_called_different_only_where_their_interval_says_so(est
 def test_the_check_pairs_float32_models_of_two_frameworks_in_one_runtime_and_its_ratio_has_an_interval():
     checks = sanity_checks(a_run(noise=0.03).groups)
 
-    assert [(c.first.rival_of_one_recipe, c.second.rival_of_one_recipe) for c in checks] == [
+    assert [(c.first.label(by_recipe=False), c.second.label(by_recipe=False)) for c in checks] == [
         ("torch onnx", "tensorflow onnx")
     ] * 2
     for check in checks:
@@ -348,7 +348,7 @@ def test_extreme_figures_make_a_report_all_the_same(tmp_path, capsys):
 
 
 def test_the_stages_after_the_pipeline_come_after_it():
-    assert in_order(list(reversed(ALL_STAGES))) == list(ALL_STAGES)
+    assert in_order(list(reversed(STAGES))) == list(STAGES)
     assert FailOn.parse("slower:10%,inference=slower:20%").of_stage == {"inference": 0.2}
 
 
@@ -357,7 +357,7 @@ def test_a_history_follows_deployed_models(tmp_path):
 
     assert history.passed_over == [f"{tmp_path}/0001.json is the same run as {tmp_path}/0000.json"]
     assert [one.stage for one in history.series] == sorted(
-        (one.stage for one in history.series), key=ALL_STAGES.index
+        (one.stage for one in history.series), key=STAGES.index
     )
     assert "tensorflow litert ptq" in history_page(history)
 
@@ -399,4 +399,4 @@ def test_markdown_has_every_table_of_the_deployed_models():
         assert titles.count(title) == 1, title
     assert {"latency of single calls", "steps of quantisation", "the quantisation write-up"} <= set(titles)
     assert "int8 (ptq) by litert" in text
-    assert {stage for stage in DEPLOYMENT_STAGES if stage in titles} == {*DEPLOYMENT_STAGES}
+    assert {stage for stage in DEPLOYMENT if stage in titles} == {*DEPLOYMENT}

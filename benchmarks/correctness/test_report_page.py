@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from saved_runs import HOSTILE, hostile, matrix, saved_run
-from stagebench.case import STAGES, plain
+from stagebench.case import plain
 from stagebench.report.html import page
 from stagebench.report.report import Report
 from stagebench.results.run import read_run
+from stagebench.stages import PIPELINE
 
 FOUR = matrix(batch_sizes=(32,), workers=(0,))
 MANY = matrix(
@@ -82,7 +83,7 @@ def test_page_of_500_cases_is_at_most_5_megabytes(report_of_many):
 def test_every_round_is_a_point_and_every_part_a_bar(report_of_four, open_page):
     shown = open_page(report_of_four)
 
-    assert {stage: marks(shown, stage) for stage in STAGES} == dict.fromkeys(STAGES, 4 * 3 * 5)
+    assert {stage: marks(shown, stage) for stage in PIPELINE} == dict.fromkeys(PIPELINE, 4 * 3 * 5)
     assert marks(shown, "pipeline_cold", "rect") == 4 * 6
     assert marks(shown, "pipeline_steady", "rect") == 4 * 7  # of training, what waits for data
     assert marks(shown, "limits", "rect") == 4 * 6
@@ -107,7 +108,7 @@ def test_a_table_has_every_case_and_every_round_of_its_chart(report_of_four, ope
         table = shown.locator(f"figure:has([data-chart={name}]) details.data table")
         cases = table.locator("[data-case]").evaluate_all("all => all.map(one => Number(one.dataset.case))")
         assert set(cases) == {row["case"] for row in chart["rows"]} == {0, 1, 2, 3}, name
-    for stage in STAGES:
+    for stage in PIPELINE:
         for row in charts[stage]["rows"]:
             cells = shown.locator(f"figure:has([data-chart={stage}]) [data-case='{row['case']}'] td")
             told = [
@@ -239,7 +240,7 @@ def test_run_in_which_everything_failed_still_has_a_page(tmp_path, open_page):
     run["stagebench"]["pictures"] = []
     run["stagebench"]["not_measured"] = [
         {"stage": stage, **plain(case), "outcome": "failed", "reason": "it died"}
-        for stage in STAGES
+        for stage in PIPELINE
         for case in FOUR
     ]
     shown = open_page(written(tmp_path, run))

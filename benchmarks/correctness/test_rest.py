@@ -18,7 +18,7 @@ from stagebench.run.process import WorkerProcess
 def set_up_training(process, framework, folder, dataset, **limits):
     """Bring a worker process to where training begins."""
     workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
-    case = Case(framework, "cpu", 32, workers, "on", "on", "matched", framework)
+    case = Case(framework, framework, workers=workers)
     process.send_open(case, Workload(100), dataset, **limits)
     process.receive()
     process.request("set_up", stage="training", folder=folder)

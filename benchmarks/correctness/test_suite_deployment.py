@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from stagebench.case import DEPLOYMENT_STAGES
 from stagebench.run import trained
+from stagebench.stages import DEPLOYMENT
 
-DEPLOYED = f"--stages={','.join(DEPLOYMENT_STAGES)}"
+DEPLOYED = f"--stages={','.join(DEPLOYMENT)}"
 
 
 @pytest.fixture(autouse=True)

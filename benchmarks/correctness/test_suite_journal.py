@@ -167,7 +167,7 @@ def test_a_group_that_would_be_measured_otherwise_is_not_taken(suite, journal):
     assert "taken from the interrupted run" not in result.stdout.str()
 
 
-CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
+CASE = Case("simulated", "simulated")
 PYTHON = {"simulated": Environment("simulated", "simulated")}
 
 

@@ -71,7 +71,7 @@ def test_where_memory_runs_out_the_system_ends_a_worker_process_and_not_pytest(t
     assert int(score) == 1000
 
 
-CASE = Case("simulated", "cpu", 32, 0, "on", "on", "matched", "simulated")
+CASE = Case("simulated", "simulated")
 
 
 @pytest.mark.parametrize("name", ANY_FRAMEWORK)

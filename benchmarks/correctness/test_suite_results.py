@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from stagebench.case import STAGES
 from stagebench.frameworks import INSTALLED
+from stagebench.stages import PIPELINE
 from suite import start_suite
 
 CONTRACT = """
@@ -40,7 +40,7 @@ def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
     suite.run("--cache=on", "--processes=2").assert_outcomes(passed=6)
 
     (run,) = suite.saved()
-    assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == list(STAGES)
+    assert [b["extra_info"]["stage"] for b in run["benchmarks"]] == list(PIPELINE)
     for benchmark in run["benchmarks"]:
         info = benchmark["extra_info"]
         assert set(info) >= set(CONTRACT.split())
@@ -49,11 +49,10 @@ def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
         assert info["cold_seconds"] > 0
         assert info["peak_rss_bytes"] > 10_000_000
         assert len(info["dataset_fingerprint"]) >= 16
-        assert (info["images"], info["workers"], info["cache"]) in (
-            (40, 0, "on"),
-            (20, 0, "on"),
-            (None, 0, "on"),
-        )
+        images = {"data_loading": 40, "training": 40, "evaluation": 20}.get(info["stage"])
+        settings = (32, 0, "on", "on") if images else (None,) * 4
+        assert info["images"] == images
+        assert tuple(info[axis] for axis in ("batch_size", "workers", "cache", "augment")) == settings
 
 
 @pytest.mark.skipif(not INSTALLED, reason="no framework is installed")
@@ -131,7 +130,7 @@ def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
         ("data_loading", "lose_an_image", "*an epoch is not every training image once*"),
         ("training", "diverge", "*loss per epoch is not finite: *nan*"),
         ("training", "climb", "*loss per epoch does not fall: [[]1.0, 2.0]*"),
-        ("model_saving", "lose_precision", "*the saved model's logits differ by *"),
+        ("model_saving", "lose_precision", "*a saved and loaded model's logits differ by *"),
         ("model_building", "raise", "*RuntimeError: simulated failure"),
     ],
 )

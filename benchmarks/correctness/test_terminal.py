@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from stagebench.case import Case
-from stagebench.plugin.progress import Progress, live_line
+from stagebench.plugin.progress import Progress, roughly
 from stagebench.report.terminal import late_leads, summary_lines
 from stagebench.results.result import Result
-from stagebench.run.schedule import Step
+from stagebench.run.schedule import Status
 from stagebench.statistics.group import Group
 
-TORCH = Case("torch", "cpu", 32, 20, "on", "on", "matched", "torch")
+TORCH = Case("torch", "torch", workers=20)
 TENSORFLOW = replace(TORCH, framework="tensorflow", environment="tensorflow", workers="auto")
 
 
@@ -119,15 +119,6 @@ def test_the_larger_floor_of_two_rivals_counts():
     assert judged[TORCH].reason == "equal cases differ by as much here (noise floor 50%)"
 
 
-def test_the_live_line_says_what_is_measured_how_long_it_took_and_how_long_it_lasts():
-    step = Step(TORCH, "process 2, round 3", {TORCH: 1.234, TENSORFLOW: 0.5}, 0.4)
-
-    assert live_line("[3/12] training", step, 70) == (
-        "[3/12] training, 70 s left - process 2, round 3: torch matched, 20w; latest 1.23 s, 500 ms"
-    )
-    assert "left" not in live_line("[3/12] training", step, None)
-
-
 class Terminal(io.StringIO):
     """A terminal that someone watches."""
 
@@ -146,3 +137,21 @@ def test_a_watched_terminal_has_a_live_line_and_a_log_one_line_for_each_piece_of
     assert terminal.getvalue() == "\r\033[Khalf\r\033[Kwhole\n"
     assert log.getvalue() == "whole\n"
     assert quiet.getvalue() == ""
+
+
+@pytest.mark.parametrize(("seconds_left", "told"), [(70.0, ", 70 s left"), (None, "")])
+def test_the_live_line_says_what_is_measured_how_long_it_took_and_how_long_it_lasts(seconds_left, told):
+    terminal = Terminal()
+    status = Status(TORCH, "process 2, round 3", {TORCH: 1.234, TENSORFLOW: 0.5}, 0.4)
+
+    Progress(terminal).measuring("[3/12] training", status, seconds_left)
+
+    text = f"[3/12] training{told} - process 2, round 3: torch matched, 20w; latest 1.23 s, 500 ms"
+    assert text[:79] in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(62, "62 s"), (200, "3 min"), (5400, "1.5 h"), (14.2 * 3600, "14 h")]
+)
+def test_a_span_of_time_has_one_unit(seconds, text):
+    assert roughly(seconds) == text

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from planted import PERMUTED, SLOWER, plant
-from stagebench import versions, virtual_environments
 from stagebench.cli import main
 from stagebench.frameworks import INSTALLED
+from stagebench.versions import versions, virtual_environments
 from stagebench.versions.virtual_environments import Requirement, VirtualEnvironmentError, make
 
 SIMULATED = "stagebench.frameworks.simulated.pipeline"

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stagebench.article.ledger import COMMAND, LedgerError, ledger
-from stagebench.datasets import DatasetError, default_cache_folder, prepare
+from stagebench.datasets.errors import DatasetError
 from stagebench.history.history import Axis, read_history
-from stagebench.machine.errors import ShortageError, StorageError
+from stagebench.history.page import history_page
+from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
-from stagebench.machine.info import gpu_names
-from stagebench.plugin.options import OPTIONS, PRESET, OptionError, Settings
-from stagebench.plugin.progress import Progress
 from stagebench.report.comparison import comparison_of, json_of, markdown_of, text_of
 from stagebench.report.markdown import markdown
 from stagebench.report.output import (
     append_to_step_summary,
     format_of,
     write_charts,
-    write_history,
     write_report,
 )
 from stagebench.report.report import Report
 from stagebench.results.run import RunError, read_run
-from stagebench.run.schedule import Conditions
-from stagebench.run.session import Session
-from stagebench.run.trained import trained_weights
 from stagebench.statistics.comparison import FailOn, exit_code
-from stagebench.statistics.group import floor_of
 from stagebench.versions.versions import (
     VersionsError,
     make_environments,
@@ -45,8 +37,6 @@ from stagebench.versions.virtual_environments import NEWEST, VirtualEnvironmentE
 Subcommands = Any  # argparse names no type for what `add_subparsers` returns
 
 TO_FILES = ("svg", "png")
-NOISE_PROCESSES = 5
-"""Fresh processes of each twin, where `stagebench noise` is not told otherwise."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for add in (
         _add_report,
         _add_ledger,
-        _add_noise,
         _add_compare,
         _add_history,
         _add_env,
@@ -72,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = chosen.run_command(chosen)
     except (
         DatasetError,
-        ShortageError,
         LedgerError,
-        OptionError,
         RunError,
         StorageError,
         VersionsError,
@@ -119,18 +106,6 @@ def _add_report(subcommands: Subcommands) -> None:
         "folder (default: charts)",
     )
     command.set_defaults(run_command=lambda chosen: make_report(chosen.runs, chosen.format, chosen.output))
-
-
-def _add_noise(subcommands: Subcommands) -> None:
-    command = subcommands.add_parser(
-        "noise",
-        help="measure what equal cases differ by on this machine, and keep it for the verdicts of later runs",
-        description="Measure each case against itself and keep what it differs by: the noise floor, without "
-        "which a run gives no verdicts. Takes the options of `pytest benchmarks`.",
-    )
-    for option in (*OPTIONS, PRESET):
-        command.add_argument(option.flag, **option.arguments)
-    command.set_defaults(run_command=lambda chosen: measure_noise(lambda name: getattr(chosen, name)))
 
 
 def _add_compare(subcommands: Subcommands) -> None:
@@ -324,7 +299,7 @@ def make_history(paths: Sequence[Path], axis: Axis, output: Path) -> int:
     history = read_history(paths, axis)
     for reason in history.passed_over:
         sys.stderr.write(f"stagebench: passed over: {reason}\n")
-    write_history(history, output)
+    write(output, history_page(history).encode())
     found = f"{len(history.found)} steps in {len(history.series)} series of {len(history.runs)} runs"
     sys.stderr.write(f"stagebench: wrote {output}: {found}\n")
     return 0
@@ -340,53 +315,6 @@ def print_ledger(path: Path) -> int:
     """
     sys.stdout.write(ledger(read_run(path)))
     return 0
-
-
-def measure_noise(given: Callable[[str], Any]) -> int:
-    """Measure every case against itself, keep what they differ by, and print the floors.
-
-    Raises:
-        OptionError: the options contradict each other.
-        DatasetError: the data set cannot be prepared.
-
-    """
-    defaults = {"processes": NOISE_PROCESSES}
-    settings = Settings.resolve(lambda name: defaults.get(name) if given(name) is None else given(name))
-    progress, folder = Progress(sys.stderr), default_cache_folder()
-    manifest = prepare(settings.dataset_request, folder, progress.count)
-    environments = settings.environments
-    pairs = [
-        (stage, case)
-        for stage in settings.stages
-        for case in settings.cases(stage)
-        if not environments[case.environment].lacks(case) and (case.device == "cpu" or gpu_names())
-    ]
-    if not pairs:
-        raise OptionError("none of the frameworks is installed, or no device is there")
-    workload = settings.workload(manifest)
-    conditions = Conditions(workload, manifest, environments, settings.schedule)
-    session = Session(
-        pairs,
-        conditions,
-        folder,
-        None,
-        progress,
-        trained=partial(trained_weights, environments, workload, settings.dataset_request),
-        against_itself=True,
-        estimated=settings.preset.estimated,
-    )
-    for pair in pairs:
-        session.measured(*pair)
-    for failure in session.failures:
-        sys.stderr.write(f"stagebench: {failure.reason}\n")
-    processes = settings.schedule.processes
-    sys.stdout.write(f"noise floor of comparisons with {processes} processes a case:\n")
-    for stage, device, name in dict.fromkeys((s, c.device, c.environment) for s, c in pairs):
-        case = next(case for _, case in pairs if (case.device, case.environment) == (device, name))
-        floor = floor_of(session.noise(stage, case), processes)
-        text = floor if isinstance(floor, str) else f"{floor:.1%}"
-        sys.stdout.write(f"  {stage:<14}  {device:<4}  {name:<10}  {text}\n")
-    return 1 if session.failures else 0
 
 
 if __name__ == "__main__":

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from stagebench.case import Case, Workload, plain
-from stagebench.datasets import DatasetRequest, Manifest, prepare
+from stagebench.datasets.manifest import Manifest
+from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.frameworks.contract import Array
 from stagebench.networks.article import initial_weights
+from stagebench.results.record import Difference
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder
 
@@ -30,18 +33,6 @@ BATCH_SIZE = 32
 ADAM_VARIABLES, ADAM_STEPS = 100, 50
 GRADIENT_SCALE = 1e-3
 """Standard deviation of the gradients that Adam is given."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One choice in which a framework's `published` pipeline deviates from its `matched` one."""
-
-    choice: str
-    framework: str
-    published: str
-    matched: str
-    measured: str
-    """What the choice changes, with its unit."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class Pipeline:
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         self.case, self.size = case, workload.input_size
 
-    def facts(self) -> dict[str, dict[str, tuple[Any, Any]]]:
+    def runtime_info(self) -> dict[str, dict[str, tuple[Any, Any]]]:
         """Return, by choice, the published and the matched value of each setting in which the two differ."""
         found = {}
         for choice, setting in SETTINGS[self.case.framework].items():

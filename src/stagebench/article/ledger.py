@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stagebench.case import Case, Stage
+from stagebench.case import Case
 from stagebench.report.markdown import table_lines
 from stagebench.report.tables import Row, Table, difference_table
 from stagebench.results.run import Run, in_order
@@ -17,7 +17,7 @@ class LedgerError(Exception):
     """A run that no ledger can be made from; the message is one sentence with its path."""
 
 
-def cost_of_published(run: Run) -> dict[tuple[Stage, Case], Ratio]:
+def cost_of_published(run: Run) -> dict[tuple[str, Case], Ratio]:
     """Return the time of `published` divided by that of `matched`, by stage and the `matched` case."""
     rounds = {(result.stage, result.case): result.rounds for result in run.results}
     ratios = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stagebench.frameworks import FRAMEWORKS
 from stagebench.report.figures import duration
 from stagebench.report.report import Report
 from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result
 
 COLUMNS = ("Framework", "Batch Size", "Num Workers", "Caching", "Training Time", "Eval Time")
-NAMES = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
 WINNER = "\N{HUNDRED POINTS SYMBOL}"
 NOTE = (
     f"{WINNER}: the shortest training time, its 95% interval apart from that of every other row. Where no "
@@ -58,7 +58,11 @@ def _table(
 def name(result: Result) -> str:
     """Name a framework as the article does; what the article does not have keeps its own name."""
     case = result.case
-    return " ".join([NAMES.get(case.environment, case.environment), *case.variant])
+    return " ".join([_title(case.environment), *case.variant])
+
+
+def _title(environment: str) -> str:
+    return FRAMEWORKS[environment].title if environment in FRAMEWORKS else environment
 
 
 def settings(result: Result) -> tuple[str, str, str]:

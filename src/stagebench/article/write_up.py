@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stagebench.article.published_results import published_quantization
-from stagebench.report.chart import COLOURS, FRAMEWORKS, Chart, Spec, Values
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.report.chart import Chart, Spec, Values, look
 from stagebench.report.deployment import (
     Deployed,
     added_training,
@@ -249,7 +250,7 @@ def _chart(name: str, title: str, caption: str, figure: Figure, bars: Sequence[B
         "field": "kind",
         "type": "nominal",
         "legend": None,
-        "scale": {"domain": FRAMEWORKS, "range": COLOURS},
+        "scale": {"domain": list(FRAMEWORKS), "range": [look(name)[0] for name in FRAMEWORKS]},
     }
     bar: Spec = {
         "mark": {"type": "bar", "height": {"band": 0.7}},

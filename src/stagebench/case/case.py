@@ -1,117 +1,191 @@
-"""What is measured: a stage, for a case (one point of the matrix), on a workload equal for all cases."""
+"""A case, one point of the matrix. Each axis is declared here, and all else is derived from the fields."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, get_args
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
-PipelineStage = Literal[
-    "data_loading", "model_building", "training", "model_saving", "model_loading", "evaluation"
-]
-DeploymentStage = Literal["exporting", "quantization", "inference"]
-Stage = Literal[PipelineStage, DeploymentStage]
-STAGES: tuple[Stage, ...] = get_args(PipelineStage)
-"""The stages of the pipeline, in the order in which it runs through them; measured by default."""
-DEPLOYMENT_STAGES: tuple[Stage, ...] = get_args(DeploymentStage)
-"""What comes after it: a trained model on its way to where it is used."""
-ALL_STAGES = (*STAGES, *DEPLOYMENT_STAGES)
-COMPUTING: tuple[Stage, ...] = ("training", "evaluation", "inference")
-"""The stages to which the axes `precision` and `execution` apply."""
-
-RECIPES = ("matched", "published", "tuned")
-DEVICES = ("cpu", "cuda")
-SWITCH = ("off", "on")
-PRECISIONS = ("float32", "bfloat16", "float16")
-EXECUTIONS = ("default", "eager", "compiled")
-QUANTIZE = ("none", "dynamic", "ptq", "qat")
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What is computed. Equal for all cases of a session.
-
-    The published model and optimiser are fixed; see the `model.py` and `training.py` of each pipeline.
-    """
-
-    classes: int
-    """How many classes the data set has; the width of the model's last layer."""
-    input_size: int = 32
-    """Height and width of the model's input, in pixels."""
-    epochs: int = 1
-    """Epochs in one training round."""
-    learning_rate: float = 0.001
-    """Adam's learning rate."""
-    seed: int = 25
-    """Where every random number of the pipeline comes from: initial weights, shuffling, flips."""
+from stagebench.case.axis import Axis, Trait, axis
+from stagebench.networks import NETWORKS
 
 
 @dataclass(frozen=True)
 class Case:
-    """One point of the matrix: which framework runs the pipeline, where and how."""
+    """Which framework runs the pipeline, in which environment and how.
+
+    An axis that does not apply to a stage has the value None in the stage's cases, and its default if it came
+    `later`. A pipeline never sees None: it gets the `complete` case.
+    """
 
     framework: str
-    device: str
-    batch_size: int
-    workers: int | Literal["auto"]
-    """Data-loading processes; `"auto"` where the framework chooses by itself (tf.data's AUTOTUNE)."""
-    cache: str
-    """`"on"`: prepared images are kept in memory after they were first used."""
-    augment: str
-    """`"on"`: training images are flipped at random, horizontally and vertically."""
-    recipe: str
     environment: str
     """Name of the Python interpreter that runs it; the framework's own name where that is the running one."""
-    precision: str = "float32"
-    """What the layers compute in; weights and logits are float32 all the same ("mixed precision")."""
-    execution: str = "default"
-    """`"eager"`: operation by operation; `"compiled"`: `torch.compile`, XLA; or as the framework comes."""
-    deploy: str = ""
-    """In which form the trained model is used, e.g. `"onnx"`; empty at the stages of the pipeline."""
-    quantize: str = "none"
-    """How its weights became int8: `"dynamic"`, `"ptq"` (calibrated) or `"qat"` (trained); or `"none"`."""
+    device: str = axis(
+        "cpu",
+        help="devices; default: cpu, and cuda where there is an NVIDIA GPU",
+        option="--devices",
+        values=("cpu", "cuda"),
+        separates=True,
+    )
+    batch_size: int = axis(
+        32,
+        help="images in a batch",
+        option="--batch-sizes",
+        least=1,
+        traits=("loads_data", "deploys"),
+        separates=True,
+        pooled=True,
+        id="batch{}",
+        text="batch {}",
+    )
+    workers: int | Literal["auto"] = axis(
+        0,
+        help="data-loading processes; a framework that sizes its own has `auto`",
+        option="--workers",
+        traits=("loads_data",),
+        pooled=True,
+        id="workers{}",
+        text="workers {}",
+        label=", {}w",
+    )
+    cache: str = axis(
+        "on",
+        help="whether prepared images are kept in memory after they were first used",
+        option="--cache",
+        values=("off", "on"),
+        measured=("off", "on"),
+        traits=("loads_data",),
+        separates=True,
+        pooled=True,
+        id="cache_{}",
+        text="cache {}",
+    )
+    augment: str = axis(
+        "on",
+        help="whether training images are flipped at random, horizontally and vertically",
+        option="--augment",
+        values=("off", "on"),
+        traits=("loads_data",),
+        separates=True,
+        pooled=True,
+        id="augment_{}",
+        text="augment {}",
+    )
+    recipe: str = axis(
+        "matched",
+        help="how a framework's pipeline is written",
+        option="--recipes",
+        values=("matched", "published", "tuned"),
+    )
+    precision: str = axis(
+        "float32",
+        help="what layers compute in; weights and logits are float32 (mixed precision)",
+        option="--precision",
+        values=("float32", "bfloat16", "float16"),
+        traits=("computes",),
+        later=True,
+    )
+    execution: str = axis(
+        "default",
+        help="operation by operation (eager), by torch.compile or XLA (compiled), or as the framework comes",
+        option="--execution",
+        values=("default", "eager", "compiled"),
+        traits=("computes",),
+        later=True,
+    )
+    deploy: str = axis(
+        "",
+        help="export formats in which a trained model is used; default: all",
+        option="--deploy",
+        values=(),
+        traits=("deploys",),
+        later=True,
+        of_frameworks=True,
+    )
+    quantize: str = axis(
+        "none",
+        help="quantization methods: calibrated (ptq), trained (qat), at run time (dynamic)",
+        option="--quantize",
+        values=("none", "dynamic", "ptq", "qat"),
+        measured=("none", "dynamic", "ptq", "qat"),
+        traits=("deploys",),
+        later=True,
+    )
+    network: str = axis(
+        "article",
+        help="networks",
+        option="--networks",
+        values=tuple(NETWORKS),
+        separates=True,
+        later=True,
+    )
 
     @property
     def id(self) -> str:
-        """The case in a test id. It holds no version number, so that the next run finds it again.
-
-        Axes that came later are named only where they leave their default, so that old runs still compare.
-        """
-        loading = f"-workers{self.workers}-cache_{self.cache}-augment_{self.augment}"
-        parts = [f"{self.environment}-{self.device}-batch{self.batch_size}{'' if self.deploy else loading}"]
-        return "-".join([*parts, self.recipe, *self.variant])
+        """The case in a test id. It holds no version number, so that the next run finds it again."""
+        return "-".join([self.environment, *(a.id.format(value) for a, value in self._named())])
 
     @property
     def settings(self) -> str:
         """What all cases of a group have in common beside the stage, in words."""
-        data = "" if self.deploy else f", cache {self.cache}, augment {self.augment}"
-        return f"{self.device}, batch {self.batch_size}{data}"
+        return ", ".join(a.text.format(value) for a, value in self._named() if a.separates)
 
-    @property
-    def rival(self) -> str:
-        """What tells the cases of a group apart, in short: `torch published, 2w` has two workers."""
-        return f"{self.environment} {self.recipe}{self._short}"
-
-    @property
-    def rival_of_one_recipe(self) -> str:
-        """The same where all cases have one recipe: `torch, 2w`."""
-        return f"{self.environment}{self._short}"
-
-    @property
-    def _short(self) -> str:
-        workers = "" if self.workers == "auto" or self.deploy else f", {self.workers}w"
-        return "".join(f" {word}" for word in self.variant) + workers
+    def settings_of(self, titles: Collection[str]) -> list[str]:
+        """Return the same of some axes only, by their titles."""
+        return [a.text.format(value) for a, value in self._named() if a.separates and a.title in titles]
 
     @property
     def variant(self) -> list[str]:
         """The values of the axes that came later, but their defaults."""
-        later = [field for field in fields(self) if field.default is not MISSING]
-        return [getattr(self, field.name) for field in later if getattr(self, field.name) != field.default]
+        return [str(value) for a, value in self._named() if a.later]
 
-    def group(self, stage: Stage) -> str:
+    def label(self, by_recipe: bool = True) -> str:
+        """Return what tells the cases of a group apart, in short: `torch published, 2w` has two workers.
+
+        Args:
+            by_recipe: whether there are several recipes.
+
+        """
+        told = [
+            a.label.format(value)
+            for a, value in self._named()
+            if not a.separates and value != "auto" and (by_recipe or a.name != "recipe")
+        ]
+        return self.environment + "".join(sorted(told, key=lambda part: part.startswith(",")))
+
+    def group(self, stage: str) -> str:
         """Name of the group in which this case may be compared at this stage."""
         return f"{stage}: {self.settings}"
 
+    def at(self, traits: Sequence[Trait]) -> Case:
+        """Return the case at a stage with these traits: without the axes that do not apply there."""
+        others = [a for a in AXES.values() if not a.applies(traits)]
+        return self._with({a.name: a.default if a.later else None for a in others})
 
-def plain(value: Any) -> dict[str, Any]:
-    """Return a frozen dataclass of this module as a dict, to send to a worker process or to save as JSON."""
-    return dict(vars(value))
+    @property
+    def complete(self) -> Case:
+        """The case for a pipeline: with the default of each axis that does not apply."""
+        return self._with({a.name: a.default for a in AXES.values() if getattr(self, a.name) is None})
+
+    @property
+    def options(self) -> list[str]:
+        """The options that measure it again, but those of its framework."""
+        return [f"{a.option}={value}" for a, value in self._named() if value != "auto"]
+
+    def _named(self) -> Iterator[tuple[Axis, Any]]:
+        for a in AXES.values():
+            value = getattr(self, a.name)
+            if a.named(value):
+                yield a, value
+
+    def _with(self, values: dict[str, Any]) -> Case:
+        return replace(self, **values)
+
+
+AXES: dict[str, Axis] = {
+    field.name: replace(field.metadata["axis"], name=field.name)
+    for field in fields(Case)
+    if "axis" in field.metadata
+}
+"""Every axis by name, in the order in which a test id has them."""

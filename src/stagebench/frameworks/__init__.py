@@ -6,16 +6,14 @@ pytest process can ask.
 
 from __future__ import annotations
 
+from stagebench.case import Axis
 from stagebench.frameworks import simulated, tensorflow, torch
 from stagebench.frameworks.framework import ExportFormat, Framework
 
-__all__ = ["DEPLOY", "FORMATS", "FRAMEWORKS", "INSTALLED", "THREAD_VARIABLES", "ExportFormat", "Framework"]
+__all__ = ["DEPLOY", "FRAMEWORKS", "INSTALLED", "THREAD_VARIABLES", "ExportFormat", "Framework", "values_of"]
 
 FRAMEWORKS = {entry.name: entry for entry in (torch.FRAMEWORK, tensorflow.FRAMEWORK, simulated.FRAMEWORK)}
 """Every framework by name. `simulated` computes next to nothing: the suite's own tests run on it."""
-
-FORMATS = tuple(dict.fromkeys(form.name for entry in FRAMEWORKS.values() for form in entry.export_formats))
-"""The names of all export formats."""
 
 INSTALLED = [name for name, framework in FRAMEWORKS.items() if framework.imports and not framework.missing()]
 """The real frameworks that can run here."""
@@ -30,3 +28,9 @@ THREAD_VARIABLES = (
 
 DEPLOY = "pip install 'stagebench[deploy]'"
 """Command that installs what export formats need beside the frameworks."""
+
+
+def values_of(axis: Axis) -> tuple[str, ...]:
+    """Return what an axis may be, of whatever framework; nothing where it takes numbers."""
+    formats = [form.name for framework in FRAMEWORKS.values() for form in framework.export_formats]
+    return tuple(dict.fromkeys(formats)) if axis.name == "deploy" else axis.values or ()

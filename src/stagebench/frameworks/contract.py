@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.networks.article import Weights
 
 Split = Literal["train", "test"]
@@ -86,7 +86,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RuntimeInfo:
     """What a worker process knows about itself once its framework is imported."""
 
     framework_version: str
@@ -193,7 +193,7 @@ class Pipeline(Protocol):
     def synchronize(self) -> None:
         """Wait until the device has finished everything that was asked of it."""
 
-    def facts(self) -> Facts:
+    def runtime_info(self) -> RuntimeInfo:
         """Versions, device and threads, as the framework sees them."""
 
     def watch_training(self) -> WatchedEpoch:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from typing import Any
+
+from stagebench.case import Axis
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Framework:
     """The value of the axis `execution` that its default is: asked for by name, it is the same case."""
     export_formats: tuple[ExportFormat, ...] = ()
     """The first one is the framework's own."""
+    implements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the axes that are `of_frameworks`, the values beside the default that it has."""
 
     @property
     def folder(self) -> str:
@@ -78,9 +83,17 @@ class Framework:
         own = recipe == "tuned" and self.has_tuned
         return f"{self.folder}.tuned.pipeline" if own else f"{self.folder}.pipeline"
 
-    def execution(self, asked: str) -> str:
-        """Return an execution by the name that the case has."""
-        return "default" if asked == self.default_execution else asked
+    def values(self, axis: Axis, asked: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of an axis that the framework is measured with, of those that were asked for."""
+        if axis.name == "workers" and self.chooses_workers:
+            return ("auto",)
+        if axis.name == "execution":
+            asked = ["default" if value == self.default_execution else value for value in asked]
+        if axis.name == "deploy":
+            return [form.name for form in self.export_formats if not asked or form.name in asked]
+        if axis.of_frameworks:
+            return [value for value in asked if value in (axis.default, *self.implements.get(axis.name, ()))]
+        return asked
 
     def export_format(self, name: str) -> ExportFormat:
         """Return the export format of this name."""

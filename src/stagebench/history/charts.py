@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stagebench.case import Case, Stage
+from stagebench.case import Case
 from stagebench.history.history import LONGEST, SHORTEST, History, Point, Series, Subject, version_order
-from stagebench.report.chart import COLOURS, FRAMEWORKS, SHAPES, Chart, Spec, Values
+from stagebench.report.chart import Chart, Spec, Values, look
 from stagebench.report.figures import duration, interval, name, short, unit_of
 from stagebench.report.report import AXES
 from stagebench.report.tables import Row, Table, words
@@ -32,7 +32,7 @@ class Panel:
 
     name: str
     """Its place in the page."""
-    stage: Stage
+    stage: str
     series: Sequence[Series]
 
 
@@ -192,17 +192,19 @@ class Panels:
     def _looks(self, panel: Panel) -> dict[str, Spec]:
         """Return what tells series apart: colour and shape say the framework, dashes one case of it."""
         cases = sorted({one.subject.case: None for one in panel.series}, key=lambda case: case.framework)
-        kinds = [FRAMEWORKS.index(c.framework) if c.framework in FRAMEWORKS else -1 for c in cases]
+        kinds = [case.framework for case in cases]
         nth = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
-        shapes = {kind: (SHAPES[kind], *FURTHER_SHAPES.get(SHAPES[kind], ())) for kind in kinds}
+        colours, marks = zip(*map(look, kinds), strict=True)
+        shapes = [(mark, *FURTHER_SHAPES.get(mark, ())) for mark in marks]
         ranges = {
-            "color": [COLOURS[kind] for kind in kinds],
-            "shape": [shapes[kind][n % len(shapes[kind])] for kind, n in zip(kinds, nth, strict=True)],
+            "color": list(colours),
+            "shape": [of[n % len(of)] for of, n in zip(shapes, nth, strict=True)],
             "strokeDash": [DASHES[n % len(DASHES)] for n in nth],
         }
         field = {"field": "label", "type": "nominal", "title": None, "legend": {"symbolOpacity": 1}}
         domain = [self.label(case) for case in cases]
-        return {look: {**field, "scale": {"domain": domain, "range": of}} for look, of in ranges.items()}
+        scales = {channel: {"domain": domain, "range": of} for channel, of in ranges.items()}
+        return {channel: {**field, "scale": scale} for channel, scale in scales.items()}
 
 
 def anchor(point: Point) -> str:

@@ -11,11 +11,12 @@ from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
-from stagebench.case import ALL_STAGES, Case, Stage
+from stagebench.case import Case
 from stagebench.report import tables
 from stagebench.report.tables import Table
 from stagebench.results.result import Result
 from stagebench.results.run import Run, RunError, read_run
+from stagebench.stages import STAGES
 from stagebench.statistics.change_points import Step, find_steps
 
 Axis = Literal["date", "version"]
@@ -78,7 +79,7 @@ class Point:
 class Series:
     """The times of a case at a stage, in order."""
 
-    stage: Stage
+    stage: str
     subject: Subject
     points: Sequence[Point]
     steps: Sequence[Step] | None = None
@@ -178,7 +179,7 @@ def _read(path: Path) -> Saved:
 
 def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
     """Return the series, those of a stage next to each other, in the order in which they first come."""
-    found: dict[tuple[Stage, Subject], list[Point]] = {}
+    found: dict[tuple[str, Subject], list[Point]] = {}
     for number, saved in enumerate(runs):
         for result in saved.run.results:
             case = replace(result.case, environment=result.case.environment.split("@")[0])
@@ -189,7 +190,7 @@ def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
         for (stage, subject), all_points in found.items()
         for subject, points in _told_apart(subject, all_points, axis)
     ]
-    return sorted(series, key=lambda one: ALL_STAGES.index(one.stage))
+    return sorted(series, key=lambda one: list(STAGES).index(one.stage))
 
 
 def _told_apart(subject: Subject, points: list[Point], axis: Axis) -> Iterator[tuple[Subject, list[Point]]]:

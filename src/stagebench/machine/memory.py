@@ -12,9 +12,11 @@ from typing import Literal
 import psutil
 from PIL import Image as PillowImage
 
-from stagebench.case import DEPLOYMENT_STAGES, Case, Stage, Workload
-from stagebench.datasets import Manifest
+from stagebench.case import Case, Workload
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
+from stagebench.stages.evaluation import Evaluation
+from stagebench.stages.stage import Stage
 
 PROCESS_BYTES = 600 * 2**20
 """What a worker process takes without any image (measured with torch 2.15 and TensorFlow 2.21)."""
@@ -31,12 +33,10 @@ _CGROUP_FILES = (
     ("memory.max", "memory.current", "memory.stat"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
 )
-_IN_TRAINING: tuple[Stage, ...] = ("data_loading", "training", "evaluation")
-"""Stages that go through the training split; evaluation goes through the other too, and so does its check."""
 
 
 def shortage(
-    stage: Stage,
+    stage: type[Stage],
     cases: Sequence[Case],
     workload: Workload,
     manifest: Manifest,
@@ -44,12 +44,12 @@ def shortage(
 ) -> str | None:
     """Say what of memory a group lacks on this machine, `ever` or as much as is free `now`; or return None.
 
-    Rivals have a process each, and all of them are there at the same time.
+    Each case has a process, and all of them are there at the same time.
     """
-    in_training = stage in (*_IN_TRAINING, *DEPLOYMENT_STAGES)
-    real = [case for case in cases if in_training and FRAMEWORKS[case.framework].imports]
+    reads_images = not {"loads_data", "deploys"}.isdisjoint(stage.traits)
+    real = [case for case in cases if reads_images and FRAMEWORKS[case.framework].imports]
     image_bytes = 3 * workload.input_size**2 * 4  # float32
-    kept = {case: int(image_bytes * _images_kept(case, stage, manifest)) for case in real}
+    kept = {case: int(image_bytes * _images_kept(case.complete, stage, manifest)) for case in real}
     shared = sum(_shared(case, kept[case], image_bytes, manifest) for case in real)
     found = (
         _lack("memory", sum(kept.values()) + PROCESS_BYTES * len(real), memory_bytes(moment), FEWER)
@@ -59,14 +59,14 @@ def shortage(
     if not found:
         return None
     images, size = len(manifest.train), workload.input_size
-    return f"{stage} of {images:,} images of {size}x{size} in {len(real)} processes at once {found}"
+    return f"{stage.name} of {images:,} images of {size}x{size} in {len(real)} processes at once {found}"
 
 
-def _images_kept(case: Case, stage: Stage, manifest: Manifest) -> float:
+def _images_kept(case: Case, stage: type[Stage], manifest: Manifest) -> float:
     """Return how many prepared images a case's process holds at most."""
     if case.deploy and case.quantize != "qat":  # the only one that goes through the training split
         return 2 * len(manifest.test)
-    of_test = 2 * len(manifest.test) if stage == "evaluation" and case.cache == "on" else 0
+    of_test = 2 * len(manifest.test) if stage is Evaluation and case.cache == "on" else 0
     if FRAMEWORKS[case.framework].shuffles_images and case.recipe != "tuned":
         return SHUFFLED_COPIES[case.cache, case.augment] * len(manifest.train) + of_test
     return (len(manifest.train) if case.cache == "on" else 0) + of_test

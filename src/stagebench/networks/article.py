@@ -57,6 +57,10 @@ class Network:
             width = units
         return shapes
 
+    def trainable(self, name: str) -> bool:
+        """Say whether the optimiser updates a variable."""
+        return trainable(name)
+
     def forward_operations(self, classes: int, size: int) -> int:
         """Floating-point operations for one image of `size` x `size`: two for each multiply-add.
 

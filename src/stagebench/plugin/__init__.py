@@ -20,13 +20,16 @@ from typing import Any, cast
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from stagebench.article.differences import Difference, measure_differences
-from stagebench.case import Case, Stage, Workload
-from stagebench.datasets import DatasetError, Manifest, default_cache_folder
+from stagebench.article.differences import measure_differences
+from stagebench.case import Case, Workload
+from stagebench.datasets.cache import default_cache_folder
+from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.errors import ShortageError, StorageError
 from stagebench.machine.info import gpu_names, machine_info
 from stagebench.plugin.baseline import baseline
+from stagebench.plugin.noise import NoiseFloors
 from stagebench.plugin.options import OPTIONS, PRESET, OptionError, Settings, file_to_write
 from stagebench.plugin.progress import Progress, progress_of
 from stagebench.plugin.replay import recorded_seconds, replay
@@ -34,7 +37,7 @@ from stagebench.plugin.saving import save_whole_files
 from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines
 from stagebench.results.extra_info import extra_info
-from stagebench.results.record import Record
+from stagebench.results.record import Difference, Record
 from stagebench.results.result import Result
 from stagebench.results.run import SECTION, NotMeasured
 from stagebench.run.environments import Environment
@@ -44,11 +47,14 @@ from stagebench.run.sample import Measurement
 from stagebench.run.schedule import Conditions
 from stagebench.run.session import Session
 from stagebench.run.trained import trained_weights
+from stagebench.stages import STAGES
+from stagebench.statistics.ranking import width_of
 
-AXES = [field.name for field in fields(Case)]
+PARAMETERS = [field.name for field in fields(Case)]
 SETTINGS = pytest.StashKey[Settings]()
 RECORD = pytest.StashKey[Record]()
 SESSION = pytest.StashKey[Session]()
+NOISE = pytest.StashKey[NoiseFloors]()
 JOURNAL = pytest.StashKey[Journal]()
 COMPLETE = pytest.StashKey[bool]()
 JOURNAL_FOLDER = Path(".benchmarks", "journal")
@@ -116,12 +122,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     settings = metafunc.config.stash[SETTINGS]
     (stage,) = marker.args
-    metafunc.fixturenames += AXES  # parameters of their own, for `--benchmark-group-by=param:framework`
+    metafunc.fixturenames += PARAMETERS  # parameters of their own, for `--benchmark-group-by=param:framework`
     metafunc.parametrize(
-        AXES,
+        PARAMETERS,
         [
             pytest.param(
-                *(getattr(case, axis) for axis in AXES),
+                *(getattr(case, name) for name in PARAMETERS),
                 id=case.id,
                 marks=[
                     pytest.mark.benchmark(group=case.group(stage), timer=recorded_seconds),
@@ -153,14 +159,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
 
 
-def _stage_of(item: pytest.Item) -> Stage:
+def _stage_of(item: pytest.Item) -> str:
     (stage,) = next(item.iter_markers("stage")).args
-    return cast(Stage, stage)
+    return cast(str, stage)
 
 
 def _case_of(item: pytest.Item) -> Case:
     parameters: dict[str, Any] = cast(pytest.Function, item).callspec.params
-    return Case(**{axis: parameters[axis] for axis in AXES})
+    return Case(**{name: parameters[name] for name in PARAMETERS})
 
 
 def _is_measured(item: pytest.Item) -> bool:
@@ -211,19 +217,18 @@ def measuring(
     config = request.config
     settings = config.stash[SETTINGS]
     selected = [i for i in request.session.items if _is_measured(i) and not i.get_closest_marker("skip")]
+    conditions = Conditions(
+        workload, manifest, settings.environments, settings.schedule, profiles=settings.values["profile"]
+    )
+    config.stash[NOISE] = NoiseFloors(default_cache_folder(), conditions)
     with possible():
         config.stash[SESSION] = Session(
             [(_stage_of(item), _case_of(item)) for item in selected],
-            Conditions(
-                workload,
-                manifest,
-                settings.environments,
-                settings.schedule,
-                profiles=settings.values["profile"],
-            ),
+            conditions,
             default_cache_folder(),
             journal,
             progress,
+            width_of,
             trained=partial(trained_weights, settings.environments, workload, settings.dataset_request),
             against_itself=settings.values["noise"],
             estimated=settings.preset.estimated,
@@ -236,15 +241,15 @@ def measuring(
 
 
 def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
-    """Measure, before the first time is taken, what `published` does otherwise than `matched`."""
+    """Measure, before the first time is taken, how `published` differs from `matched`."""
     real = [name for name in frameworks if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing()]
     try:
         found = measure_differences(real) if real else []
     except (DatasetError, StorageError, WorkerError) as error:
-        progress.finish(f"what `published` does otherwise could not be measured: {error}")
+        progress.finish(f"what `published` does differently could not be measured: {error}")
         return []
     if found:
-        progress.finish(f"measured {len(found)} choices that `published` makes otherwise than `matched`")
+        progress.finish(f"measured {len(found)} choices in which `published` differs from `matched`")
     return found
 
 
@@ -254,19 +259,20 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Stage:
+def stage(request: pytest.FixtureRequest) -> str:
     return _stage_of(request.node)
 
 
 @pytest.fixture
 def measure(
-    stage: Stage, case: Case, measuring: Session, benchmark: BenchmarkFixture
+    pytestconfig: pytest.Config, stage: str, case: Case, measuring: Session, benchmark: BenchmarkFixture
 ) -> Callable[[], Measurement]:
     """Return the measurement of the test's stage and case; fails or skips the test if there is none."""
 
     def measure_case() -> Measurement:
         with possible():
             result = measuring.measured(stage, case, timed=benchmark.enabled)
+            pytestconfig.stash[NOISE].keep(stage, case, result, measuring.aa_copy(stage, case))
         if isinstance(result, Measurement):
             return result
         if result.unavailable:
@@ -277,10 +283,23 @@ def measure(
 
 
 @pytest.fixture
+def validate(stage: str, case: Case, workload: Workload, manifest: Manifest) -> Callable[[Measurement], None]:
+    """Return a function that fails the test where what was executed is not what was to be computed."""
+
+    def validate_measurement(measurement: Measurement) -> None:
+        outcomes = [[sample.outcome for sample in process.executions] for process in measurement.processes]
+        wrong = dict.fromkeys(STAGES[stage].validate(outcomes, case.complete, workload, manifest))
+        if wrong:
+            pytest.fail(f"fails validation, its timings are discarded: {'; '.join(wrong)}", pytrace=False)
+
+    return validate_measurement
+
+
+@pytest.fixture
 def record(
     pytestconfig: pytest.Config,
     benchmark: BenchmarkFixture,
-    stage: Stage,
+    stage: str,
     case: Case,
     workload: Workload,
     manifest: Manifest,
@@ -329,7 +348,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, o
 def _complete(config: pytest.Config) -> None:
     """Add what is known only when all is measured: the noise of cases like each other."""
     for result in config.stash[RECORD].results:
-        result.info.update(config.stash[SESSION].noise(result.stage, result.case))
+        result.info.update(config.stash[NOISE].info(result.stage, result.case))
 
 
 @pytest.hookimpl(wrapper=True)  # after pytest-benchmark's tables, and also when it reports a regression

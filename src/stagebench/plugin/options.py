@@ -9,31 +9,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from stagebench.case import (
-    ALL_STAGES,
-    DEPLOYMENT_STAGES,
-    DEVICES,
-    EXECUTIONS,
-    PRECISIONS,
-    QUANTIZE,
-    RECIPES,
-    STAGES,
-    SWITCH,
-    Case,
-    Stage,
-    Workload,
-)
-from stagebench.datasets import DatasetRequest, Manifest
-from stagebench.frameworks import FORMATS, FRAMEWORKS, INSTALLED
+from stagebench.case import AXES, Axis, Case, Workload
+from stagebench.datasets.manifest import Manifest
+from stagebench.datasets.request import DatasetRequest
+from stagebench.frameworks import FRAMEWORKS, INSTALLED, values_of
 from stagebench.machine.info import gpu_names, usable_threads
 from stagebench.plugin.presets import PRESETS, Preset
 from stagebench.run.environments import Environment
 from stagebench.run.schedule import ROUND_SECONDS, Schedule
-from stagebench.stages.matrix import Matrix
+from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES, matrix
 
 Parser = Callable[[str], Any]
 NONE = "none"
 """Of the frameworks of the running interpreter."""
+NOISE_PROCESSES = 5
+"""Fresh processes of each case and its A/A copy, where nothing else is said."""
 
 
 def one_of(*known: str) -> Parser:
@@ -77,11 +67,6 @@ def percentage(text: str) -> float:
     if not text.endswith("%"):
         raise ArgumentTypeError(f"{text!r} is not a percentage such as 2%")
     return positive_number(text.removesuffix("%")) / 100
-
-
-def precisions(text: str) -> Any:
-    """Take what layers compute in; or, as it was once written, the percentage that is now `--within`'s."""
-    return percentage(text) if text[:1].isdigit() else comma_list(one_of(*PRECISIONS))(text)
 
 
 def threads(text: str) -> int:
@@ -140,7 +125,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        return self.flag.removeprefix("--").replace("-", "_")
+        return _name(self.flag)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -157,12 +142,32 @@ class Option:
         }
 
 
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
 class OptionError(Exception):
     """Options that contradict each other; the message is one sentence."""
 
 
-def _default_devices() -> tuple[str, ...]:
-    return DEVICES if gpu_names() else ("cpu",)
+def _axis_option(axis: Axis) -> Option:
+    """Return the option that takes an axis's values."""
+    allowed = values_of(axis)
+    parse = one_of(*allowed) if allowed else integer(axis.least)
+    default: Any = axis.defaults
+    of = ", ".join(allowed)
+    told = f"of {of}: {axis.help}" if of else axis.help
+    if axis.name == "device":
+        default = _devices
+    elif axis.name == "deploy":
+        default = ()
+    else:
+        told += f" (default: {','.join(map(str, axis.defaults))})"
+    return Option(axis.option, comma_list(parse), default, told)
+
+
+def _devices() -> tuple[str, ...]:
+    return ("cpu", "cuda") if gpu_names() else ("cpu",)
 
 
 OPTIONS = (
@@ -173,57 +178,12 @@ OPTIONS = (
         f"of {', '.join(FRAMEWORKS)} (default: every real one installed); {NONE}: only those of --env",
     ),
     Option(
-        "--devices",
-        comma_list(one_of(*DEVICES)),
-        _default_devices,
-        "of cpu, cuda (default: cpu, and cuda where there is an NVIDIA GPU)",
-    ),
-    Option("--batch-sizes", comma_list(integer(1)), (32,), "images in a batch (default: 32)"),
-    Option(
-        "--workers",
-        comma_list(integer(0)),
-        (0,),
-        "data-loading processes, for frameworks that do not choose by themselves (default: 0)",
-    ),
-    Option("--cache", comma_list(one_of(*SWITCH)), SWITCH, "of off, on (default: off,on)"),
-    Option("--augment", comma_list(one_of(*SWITCH)), ("on",), "of off, on (default: on)"),
-    Option(
-        "--recipes",
-        comma_list(one_of(*RECIPES)),
-        ("matched",),
-        f"of {', '.join(RECIPES)} (default: matched)",
-    ),
-    Option(
         "--stages",
-        comma_list(one_of(*ALL_STAGES)),
-        STAGES,
-        f"of {', '.join(STAGES)} (default: these), {', '.join(DEPLOYMENT_STAGES)}",
+        comma_list(one_of(*STAGES)),
+        PIPELINE,
+        f"of {', '.join(PIPELINE)} (default: these), {', '.join(DEPLOYMENT)}",
     ),
-    Option(
-        "--precision",
-        precisions,
-        ("float32",),
-        f"of {', '.join(PRECISIONS)}: what training, evaluation and inference compute in (default: float32)",
-    ),
-    Option(
-        "--execution",
-        comma_list(one_of(*EXECUTIONS)),
-        ("default",),
-        f"of {', '.join(EXECUTIONS)}: how they run (default: default, which is eager in torch, a graph in "
-        "tensorflow)",
-    ),
-    Option(
-        "--deploy",
-        comma_list(one_of(*FORMATS)),
-        (),
-        f"of {', '.join(FORMATS)}: forms in which a trained model is used (default: all)",
-    ),
-    Option(
-        "--quantize",
-        comma_list(one_of(*QUANTIZE)),
-        QUANTIZE,
-        f"of {', '.join(QUANTIZE)}: how its weights become int8 (default: all)",
-    ),
+    *map(_axis_option, AXES.values()),
     Option(
         "--dataset",
         str,
@@ -246,7 +206,12 @@ OPTIONS = (
         "timed rounds in each fresh process (default: 5, and more of a short stage, until they take "
         f"{ROUND_SECONDS:g} s)",
     ),
-    Option("--processes", integer(1), 1, "fresh processes for each case; verdicts need 3 (default: 1)"),
+    Option(
+        "--processes",
+        integer(1),
+        1,
+        f"fresh processes for each case; verdicts need 3 (default: 1; with --noise {NOISE_PROCESSES})",
+    ),
     Option(
         "--within",
         percentage,
@@ -308,8 +273,8 @@ class Settings:
                 default = option.default() if callable(option.default) else option.default
                 value = preset.values.get(option.name, default)
             values[option.name] = value
-        if isinstance(values["precision"], float):
-            values |= {"within": values["precision"], "precision": ("float32",)}
+        if values["noise"] and given("processes") is None:
+            values["processes"] = NOISE_PROCESSES
         names = [environment.name for environment in values["env"]]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise OptionError(f"--env names {' and '.join(sorted(repeated))} more than once")
@@ -318,22 +283,20 @@ class Settings:
         settings = cls(values, preset)
         if not settings.environments:
             return settings
-        for stage in settings.stages:
-            if preset.rows or settings.cases(stage):
-                continue
-            known = {name: [form.name for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
-            forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())
-            raise OptionError(f"no case of {stage} is left by these options; forms of deployment are {forms}")
-        if not any(map(settings.cases, settings.stages)):
+        if (empty := [stage for stage in settings.stages if not settings.cases(stage)]) and preset.rows:
             raise OptionError(
                 f"--preset {name} has no such case; its tables have, though not in every combination, "
                 f"{preset.axes}"
             )
+        if empty:
+            known = {name: [form.name for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
+            forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())
+            raise OptionError(f"no case of {empty[0]} is left by these options; export formats are {forms}")
         return settings
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        return tuple(stage for stage in ALL_STAGES if stage in self.values["stages"])
+    def stages(self) -> tuple[str, ...]:
+        return tuple(stage for stage in STAGES if stage in self.values["stages"])
 
     @property
     def schedule(self) -> Schedule:
@@ -346,12 +309,11 @@ class Settings:
         here = [Environment(name, name) for name in self.values["frameworks"] if name != NONE]
         return {environment.name: environment for environment in (*here, *self.values["env"])}
 
-    def cases(self, stage: Stage) -> list[Case]:
-        """Return the cases of a stage, rivals next to each other."""
-        names = {name: environment.framework for name, environment in self.environments.items()}
-        axes = [field.name for field in fields(Matrix) if field.name != "environments"]
-        matrix = Matrix(names, **{axis: self.values[axis] for axis in axes})
-        return self.preset.keep(matrix.cases(stage))
+    def cases(self, stage: str) -> list[Case]:
+        """Return the cases of a stage, those of a group next to each other."""
+        frameworks = {name: environment.framework for name, environment in self.environments.items()}
+        values = {axis.name: self.values[_name(axis.option)] for axis in AXES.values()}
+        return self.preset.keep(matrix.cases(STAGES[stage], frameworks, values))
 
     @property
     def dataset_request(self) -> DatasetRequest:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stagebench.article.published_results import PublishedResult, published_results
-from stagebench.case import SWITCH, Case
+from stagebench.case import AXES, Case
 
 STANDS_FOR = {"simulated": "torch"}
 """Whose rows a framework gets that the article has none of: the suite's own tests run on `simulated`."""
@@ -23,37 +23,36 @@ class Preset:
     rows: Collection[PublishedResult] = ()
     """Of the product of the axes, only the cases that are one of these rows are kept; empty: all of them."""
     estimated: bool = True
-    """Whether a session says how long it will take before it begins."""
+    """Whether a session says how long the rest will take."""
 
     def keep(self, cases: Iterable[Case]) -> list[Case]:
         """Return the cases that belong to the preset."""
-        kept = {_settings(row, row.framework) for row in self.rows}
-        return [
-            case
-            for case in cases
-            if not kept or _settings(case, STANDS_FOR.get(case.framework, case.framework)) in kept
-        ]
+        return [case for case in cases if not self.rows or any(_is_of(case, row) for row in self.rows)]
 
     @property
     def axes(self) -> str:
         """The values that the rows have, as options."""
         axes = {
             "--frameworks": _distinct(row.framework for row in self.rows),
-            "--devices": _distinct(row.device for row in self.rows),
-            **{f"--{name.replace('_', '-')}": self.values[name] for name in _AXES},
+            **{AXES[name].option: _distinct(getattr(row, name) for row in self.rows) for name in OF_ROWS},
         }
         return " ".join(f"{flag}={','.join(map(str, values))}" for flag, values in axes.items())
 
 
-_AXES = ("batch_sizes", "workers", "cache", "augment")
+OF_ROWS = ("device", "batch_size", "workers", "cache", "augment")
+"""The axes that the article's tables have."""
 
 
-def _settings(of: Case | PublishedResult, framework: str) -> tuple[object, ...]:
-    return framework, of.device, of.batch_size, of.workers, of.cache, of.augment
+def _is_of(case: Case, row: PublishedResult) -> bool:
+    """Say whether a case is that of a row, as far as the row's axes apply to its stage."""
+    axes = ((getattr(case, name), getattr(row, name)) for name in OF_ROWS)
+    return STANDS_FOR.get(case.framework, case.framework) == row.framework and all(
+        own in (None, published) for own, published in axes
+    )
 
 
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(sorted(set(values)))
+    return tuple(sorted({value for value in values if value != "auto"}))
 
 
 def _article() -> Preset:
@@ -65,9 +64,9 @@ def _article() -> Preset:
         "the cases of the article's tables, at their size (many hours)",
         {
             "batch_sizes": _distinct(row.batch_size for row in rows),
-            "workers": _distinct(row.workers for row in rows if row.workers != "auto"),
-            "cache": SWITCH,
-            "augment": SWITCH,
+            "workers": _distinct(row.workers for row in rows),
+            "cache": ("off", "on"),
+            "augment": ("off", "on"),
             "recipes": ("published",),
             "train_images": train_images,
             "test_images": test_images,

@@ -11,7 +11,12 @@ from typing import Protocol
 import pytest
 
 from stagebench.report.figures import duration
-from stagebench.run.schedule import Step
+from stagebench.report.terminal import brief
+from stagebench.run.aa_copy import is_aa_copy
+from stagebench.run.journal import Results
+from stagebench.run.sample import Failure, Measurement
+from stagebench.run.schedule import Conditions, Status
+from stagebench.statistics.ranking import width_of
 
 REDRAW_SECONDS = 0.2
 CLEAR_LINE = "\r\033[K"
@@ -66,6 +71,35 @@ class Progress:
             self._drawn = 0.0
             self._write(f"{CLEAR_LINE if self._live else ''}{text}\n")
 
+    def measuring(self, title: str, status: Status, seconds_left: float | None) -> None:
+        """Show in one line what is measured now, how long the latest rounds took, how long it may go on."""
+        left = "" if seconds_left is None else f", {roughly(seconds_left)} left"
+        latest = ", ".join(duration(seconds) for seconds in status.seconds.values())
+        told = f"{title}{left} - {status.doing}: {status.case.label()}"
+        self.draw(f"{told}; latest {latest}" if latest else told)
+
+    def measured(self, title: str, results: Results, conditions: Conditions) -> None:
+        """Leave a line that says what a group came to."""
+        shown = {c: r for c, r in results.items() if not is_aa_copy(c) or isinstance(r, Failure)}
+        words = [brief(case, result) for case, result in shown.items()]
+        found = {case: result for case, result in results.items() if isinstance(result, Measurement)}
+        for result in list(found.values())[:1]:
+            schedule, processes = conditions.schedule, len(result.processes)
+            if result.stopped_by == "precision":
+                words.append(f"within +-{100 * (schedule.within or 0):g}% after {processes} processes")
+            if result.stopped_by == "max_time":
+                spent = f"when --max-time={schedule.max_time:g} was spent, after {processes} processes"
+                words.append(f"+-{width_of(found):.1%} {spent}")
+        self.finish(f"{title}; {'; '.join(words)}")
+
+    def remaining(self, seconds: float, groups: int, unknown: int) -> None:
+        """Leave a line on how long `groups` may take, and how many of them nothing is known."""
+        if not self.quiet:
+            more = f", and {unknown} more of stages that have not been measured yet" if unknown else ""
+            known = groups - unknown
+            told = f"about {roughly(seconds)} for {known} groups" if known else "not known"
+            self.finish(f"estimate of what is left: {told}{more}")
+
     def _write(self, text: str) -> None:
         with self._shown():
             self._output.write(text)
@@ -97,21 +131,7 @@ def progress_of(config: pytest.Config) -> Progress:
     return Progress(output, capture.global_and_fixture_disabled, quiet=config.get_verbosity() < 0)
 
 
-def live_line(title: str, step: Step, seconds_left: float | None) -> str:
-    """Say in one line what is measured now, how long the latest rounds took, and how long it may go on."""
-    left = "" if seconds_left is None else f", {_roughly(seconds_left)} left"
-    latest = ", ".join(duration(seconds) for seconds in step.seconds.values())
-    return f"{title}{left} - {step.doing}: {step.case.rival}{f'; latest {latest}' if latest else ''}"
-
-
-def _roughly(seconds: float) -> str:
+def roughly(seconds: float) -> str:
     """Write how long something may take; more digits would promise too much."""
-    return span(seconds, seconds)
-
-
-def span(least: float, most: float) -> str:
-    """Write a range of time in one unit: `9 to 14 h`."""
-    unit, seconds = ("s", 1) if most < 90 else ("min", 60) if most < 5400 else ("h", 3600)
-    decimals = int(unit == "h" and most < 10 * seconds)
-    low, high = (f"{value / seconds:.{decimals}f}" for value in (least, most))
-    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+    unit, scale = ("s", 1) if seconds < 90 else ("min", 60) if seconds < 5400 else ("h", 3600)
+    return f"{seconds / scale:.{int(unit == 'h' and seconds < 10 * scale)}f} {unit}"

@@ -5,20 +5,20 @@ A page draws them from these, and `stagebench report --format svg` does too.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stagebench.frameworks import FRAMEWORKS
 from stagebench.report.report import AXES, Entry, Report
 from stagebench.report.tables import Table
 
 Values = list[dict[str, Any]]
 Spec = dict[str, Any]
 
-FRAMEWORKS = ("torch", "tensorflow", "simulated")
-COLOURS = ("#d9700a", "#3a86d0", "#7a8793")
-SHAPES = ("circle", "triangle-up", "square")
-"""A framework is told by its shape and by its colour; both can be seen on white and on black."""
+UNKNOWN = (("#9b59b6", "diamond"), ("#2e9e6b", "cross"), ("#b5524a", "triangle-down"))
+"""Colours and marks of frameworks that a run of a newer version has."""
 ROW_HEIGHT = 36
 """Of two lines of text, and of space that tells them from the next two."""
 ON_TOP = {"orient": "top", "tickCount": {"expr": "ceil(width / 70)"}}
@@ -79,14 +79,24 @@ def config(ink: str) -> Spec:
 
 def looks_of(report: Report) -> dict[str, Spec]:
     """Return what tells frameworks apart: colour and shape, the same in all charts."""
-    domain = {"field": "kind", "type": "nominal", "title": None}
     present = {entry.case.framework for entry in report.entries}
-    shown = [number for number, framework in enumerate(FRAMEWORKS) if framework in present]
-    names = [FRAMEWORKS[number] for number in shown]
+    ordered = [name for name in FRAMEWORKS if name in present] + sorted(present - {*FRAMEWORKS})
+    looks = [look(name) for name in ordered]
     return {
-        "color": {**domain, "scale": {"domain": names, "range": [COLOURS[number] for number in shown]}},
-        "shape": {**domain, "scale": {"domain": names, "range": [SHAPES[number] for number in shown]}},
+        channel: {
+            "field": "kind",
+            "type": "nominal",
+            "title": None,
+            "scale": {"domain": ordered, "range": [one[at] for one in looks]},
+        }
+        for at, channel in enumerate(("color", "shape"))
     }
+
+
+def look(framework: str) -> tuple[str, str]:
+    """Return the colour and the mark of a framework, also of one that this version does not know."""
+    known = FRAMEWORKS.get(framework)
+    return (known.colour, known.mark) if known else UNKNOWN[zlib.crc32(framework.encode()) % len(UNKNOWN)]
 
 
 def case_axis() -> Spec:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from stagebench.article.write_up import write_up_charts
-from stagebench.case import STAGES, Stage
 from stagebench.report import tables
 from stagebench.report.chart import (
     ON_TOP,
@@ -25,19 +24,20 @@ from stagebench.report.deployment_charts import deployment_charts
 from stagebench.report.figures import short, unit_of
 from stagebench.report.report import AXES, Report
 from stagebench.report.tables import Table, words
+from stagebench.stages import PIPELINE, STAGES
 
+COMPUTING, WAITING = "training: computing", "training: waiting for data"
 PARTS: dict[str, str] = {
-    "data loading": "#56b4e9",
-    "model building": "#cc79a7",
-    "training: computing": "#d9700a",
-    "training: waiting for data": "#f6c48c",
-    "training": "#d9700a",
-    "model saving": "#8f9aa6",
-    "model loading": "#5f6b76",
-    "evaluation": "#009e73",
+    part: colour
+    for name in PIPELINE
+    for part, colour in (
+        ((COMPUTING, STAGES[name].colour), (WAITING, "#f6c48c"), (words(name), STAGES[name].colour))
+        if name == "training"
+        else ((words(name), STAGES[name].colour),)
+    )
 }
 """What a bar is stacked from, with its colours, in order."""
-SCALED: tuple[Stage, ...] = ("data_loading", "training", "evaluation")
+SCALED = tuple(name for name in PIPELINE if "loads_data" in STAGES[name].traits)
 """Stages whose throughput in images a second can be said."""
 WIDE_RANGE = 8
 """Times that are further apart than this factor stand on a logarithmic axis."""
@@ -57,7 +57,7 @@ def charts(report: Report) -> list[Chart]:
     return [chart for chart in found if chart.values]
 
 
-def _stage_chart(report: Report, stage: Stage, shown: int) -> Chart:
+def _stage_chart(report: Report, stage: str, shown: int) -> Chart:
     found = list(report.results(stage))
     unit, scale = unit_of(result.median_seconds for _, result, _ in found)
     seconds = [s for _, result, _ in found for process in result.rounds for s in process]
@@ -138,7 +138,7 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
             waits = result.info.get("data_wait_fraction") if moment == "steady" else None
             parts = {words(stage): 1.0}
             if waits is not None:
-                parts = {"training: computing": 1 - waits, "training: waiting for data": waits}
+                parts = {COMPUTING: 1 - waits, WAITING: waits}
             for part, of in parts.items():
                 at = list(PARTS).index(part)
                 values.append({"case": entry.index, "part": part, "at": at, "seconds": short(seconds * of)})
@@ -201,7 +201,7 @@ def _limit_chart(report: Report) -> Chart:
     for value in values:
         value["text"] = f"{value['reached']:.2g}%"
     stages = {
-        "sort": [words(stage) for stage in STAGES],
+        "sort": [words(stage) for stage in PIPELINE],
         "axis": {"orient": "top", "labelAngle": -50, "labelOverlap": False},
     }
     scale = {"type": "log", "range": ["#eaf3fb", "#79b0e0"]}  # black text stands out on both
@@ -223,7 +223,7 @@ def _limit_chart(report: Report) -> Chart:
     )
 
 
-def _scaling_chart(report: Report, stage: Stage, axis: str) -> Chart:
+def _scaling_chart(report: Report, stage: str, axis: str) -> Chart:
     field_name = axis.replace(" ", "_")
     order = [str(value) for value in report.varying[axis]]
     values = []

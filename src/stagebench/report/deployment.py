@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stagebench.case import DEPLOYMENT_STAGES, Case, Stage
+from stagebench.case import Case
 from stagebench.report.figures import duration
 from stagebench.report.report import Entry, Report
 from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result
+from stagebench.stages import DEPLOYMENT
 
 STEPS = ("calibration", "training", "conversion")
 """Of quantisation, in their order."""
@@ -25,7 +26,7 @@ class Deployed:
     """What tells it apart from all others in the report."""
     entries: Sequence[Entry]
     """One for each batch size, the smallest first."""
-    results: Mapping[tuple[Stage, int], Result]
+    results: Mapping[tuple[str, int], Result]
     """By stage and batch size."""
 
     @property
@@ -57,8 +58,8 @@ def figure(results: Iterable[Result], key: str) -> Any:
 
 def deployed(report: Report) -> list[Deployed]:
     """Return every deployed model, those of a framework next to each other."""
-    found: dict[tuple[int, Case], dict[tuple[Stage, int], tuple[Entry, Result]]] = {}
-    for stage in reversed(DEPLOYMENT_STAGES):  # at inference are all of them
+    found: dict[tuple[int, Case], dict[tuple[str, int], tuple[Entry, Result]]] = {}
+    for stage in reversed(DEPLOYMENT):  # at inference are all of them
         for entry, result, _ in report.results(stage):
             key = entry.run, replace(entry.case, batch_size=1)
             found.setdefault(key, {})[stage, entry.case.batch_size] = entry, result
@@ -234,7 +235,7 @@ def compact_rows(results: Iterable[Result], name_of: Callable[[Case], str]) -> I
     """Yield what a terminal shows of each deployed model of one setting: name, quality, latency, images/s."""
     of_case: dict[Case, list[Result]] = {}
     for result in sorted(results, key=lambda result: result.stage != "inference"):
-        if result.stage in DEPLOYMENT_STAGES:
+        if result.stage in DEPLOYMENT:
             of_case.setdefault(result.case, []).append(result)
     for case, found in of_case.items():
         info = {key: figure(found, key) for key in QUALITY}

@@ -58,7 +58,7 @@ def share(part: float) -> str:
 
 def name(case: Case, by_recipe: bool) -> str:
     """Name a case among its rivals; `by_recipe` where they have several recipes."""
-    return case.rival if by_recipe else case.rival_of_one_recipe
+    return case.label(by_recipe)
 
 
 def ratio_with_interval(ratio: Ratio) -> str:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import vl_convert
 
-from stagebench.history.history import History
-from stagebench.history.page import history_page
 from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
 from stagebench.report.chart import complete
@@ -36,16 +34,6 @@ def write_report(report: Report, path: Path, kind: str) -> None:
 
     """
     write(path, (markdown if kind == "markdown" else page)(report).encode())
-
-
-def write_history(history: History, path: Path) -> None:
-    """Write the page of a history.
-
-    Raises:
-        StorageError: the file cannot be written.
-
-    """
-    write(path, history_page(history).encode())
 
 
 def write_charts(report: Report, kind: str, folder: Path) -> list[Path]:

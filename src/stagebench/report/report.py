@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from stagebench.case import Case, Stage
+from stagebench import case
+from stagebench.case import Case
 from stagebench.report.figures import name
 from stagebench.results.result import Result
 from stagebench.results.run import NotMeasured, Run, in_order
 from stagebench.statistics.group import Group
 
 NONE = "none"
+
+
+def _value(name: str, of: Case) -> Any:
+    value = getattr(of, name)
+    return NONE if value == "" else value
+
+
+FRAMEWORK = "framework"
 AXES: dict[str, Callable[[Case], Any]] = {
-    "framework": lambda case: case.environment,
-    "recipe": lambda case: case.recipe,
-    "device": lambda case: case.device,
-    "batch size": lambda case: case.batch_size,
-    "workers": lambda case: case.workers,
-    "cache": lambda case: case.cache,
-    "augment": lambda case: case.augment,
-    "precision": lambda case: case.precision,
-    "execution": lambda case: case.execution,
-    "deploy": lambda case: case.deploy or NONE,
-    "quantize": lambda case: case.quantize,
+    FRAMEWORK: lambda case: case.environment,
+    **{axis.title: partial(_value, axis.name) for axis in case.AXES.values()},
 }
-"""The axes that a report can be filtered by, as they are called in it."""
-LATER = {"precision": "float32", "execution": "default", "deploy": NONE, "quantize": NONE}
+"""What a report can be filtered by, as it is called in it; None where an axis does not apply."""
+LATER = {axis.title: axis.default or NONE for axis in case.AXES.values() if axis.later}
 """The defaults of axes of which nothing is said where no case leaves them."""
 
 
@@ -81,15 +81,15 @@ class Report:
         """The values of each axis in this report, in order."""
         cases = [case for run in self.runs for case in run.cases]
         return {
-            axis: sorted({value(case) for case in cases}, key=lambda v: (isinstance(v, str), v))
+            axis: sorted({value(case) for case in cases} - {None}, key=lambda v: (isinstance(v, str), v))
             for axis, value in AXES.items()
         }
 
     @property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[str]:
         return in_order([result.stage for run in self.runs for result in run.results])
 
-    def results(self, stage: Stage) -> Iterator[tuple[Entry, Result, Group]]:
+    def results(self, stage: str) -> Iterator[tuple[Entry, Result, Group]]:
         """Yield every result of a stage with its group, rivals next to each other."""
         for number, run in enumerate(self.runs):
             for group in run.groups:
@@ -117,8 +117,4 @@ class Report:
     def _settings(self, run: int, case: Case) -> str:
         several = {axis for axis, values in self.varying.items() if len(values) > 1}
         parts = [f"run {run + 1}"] if len(self.runs) > 1 else []
-        parts += [str(AXES[axis](case)) for axis in ("device",) if axis in several]
-        parts += [f"batch {case.batch_size}"] if "batch size" in several else []
-        data = () if case.deploy else ("cache", "augment")  # no data is loaded where a model is deployed
-        parts += [f"{axis} {AXES[axis](case)}" for axis in data if axis in several]
-        return ", ".join(parts)
+        return ", ".join([*parts, *case.settings_of(several)])

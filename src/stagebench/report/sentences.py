@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from stagebench.case import Case, Stage
+from stagebench.case import Case
 from stagebench.report.figures import name, time_of
 from stagebench.results.result import Result
 from stagebench.results.run import Run, in_order
@@ -15,7 +15,7 @@ from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import Ratio, digits
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
-BEST_OF: tuple[Stage, ...] = ("training", "evaluation", "data_loading")
+BEST_OF: tuple[str, ...] = ("training", "evaluation", "data_loading")
 """Stages by which the best setting is chosen: the first of them that was measured."""
 
 
@@ -132,7 +132,7 @@ def _by_how_much(won: Sequence[Outcome]) -> str:
     return f"{by} times as fast (95% intervals from {digits(min(bounds))} to {digits(max(bounds))})"
 
 
-def outcomes_by_stage(run: Run) -> dict[Stage, list[Outcome]]:
+def outcomes_by_stage(run: Run) -> dict[str, list[Outcome]]:
     """Return what each group says, by stage in the order of the pipeline."""
     stages = in_order([group.stage for group in run.groups])
     return {stage: [outcome(group) for group in run.groups if group.stage == stage] for stage in stages}
@@ -204,20 +204,7 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
 
 
 def options(case: Case) -> str:
-    """Return the options that measure a case again."""
-    return " ".join(_options(case))
-
-
-def _options(case: Case) -> Iterator[str]:
-    if case.environment == case.framework:
-        yield f"--frameworks={case.framework}"
-    else:
-        yield f"--env {case.environment}=PYTHON --frameworks={case.framework}"
-    yield f"--devices={case.device} --batch-sizes={case.batch_size}"
-    if case.workers != "auto":
-        yield f"--workers={case.workers}"
-    yield f"--cache={case.cache} --augment={case.augment} --recipes={case.recipe}"
-    if case.precision != "float32":
-        yield f"--precision={case.precision}"
-    if case.execution != "default":
-        yield f"--execution={case.execution}"
+    """Return the options that measure a case again, and it alone."""
+    own = case.environment == case.framework
+    who = f"--frameworks={case.framework}" if own else f"--frameworks=none --env={case.environment}=PYTHON"
+    return " ".join([who, *case.options])

@@ -7,18 +7,19 @@ import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
-from stagebench.case import COMPUTING, STAGES, Stage
+from stagebench.case import Case
 from stagebench.report.figures import duration, interval, relative, share
 from stagebench.report.report import Entry, Report
 from stagebench.results.result import Result
 from stagebench.results.run import Run
+from stagebench.stages import PIPELINE, STAGES
 from stagebench.statistics.group import floor_of
 
 NUMERIC = frozenset("0123456789-+")
@@ -61,12 +62,12 @@ class Table:
         ]
 
 
-def words(stage: Stage) -> str:
+def words(stage: str) -> str:
     """Write a stage's name as text."""
     return stage.replace("_", " ")
 
 
-def stage_table(report: Report, stage: Stage) -> Table:
+def stage_table(report: Report, stage: str) -> Table:
     """Every case of a stage: times, interval, ratio and verdict."""
     columns = ["case", "median", "95% interval", "rounds", "cold", "images/s", "of the limit", "peak"]
     rows = []
@@ -100,10 +101,10 @@ def pipeline_table(report: Report, moment: str) -> Table:
             stage: result.median_seconds if moment == "steady" else result.cold_seconds
             for stage, result in results.items()
         }
-        cells = (duration(seconds[stage]) if stage in seconds else "" for stage in STAGES)
-        whole = duration(sum(seconds.values())) if len(seconds) == len(STAGES) else ""
+        cells = (duration(seconds[stage]) if stage in seconds else "" for stage in PIPELINE)
+        whole = duration(sum(seconds.values())) if len(seconds) == len(PIPELINE) else ""
         rows.append(Row((entry.label, *cells, whole), entry.index))
-    return Table(f"the whole pipeline, {moment}", ("case", *map(words, STAGES), "all stages"), rows)
+    return Table(f"the whole pipeline, {moment}", ("case", *map(words, PIPELINE), "all stages"), rows)
 
 
 def wait_table(report: Report) -> Table:
@@ -122,12 +123,12 @@ def limit_table(report: Report) -> Table:
     for entry, results in pipeline_results(report):
         reached = {stage: result.limit_fraction for stage, result in results.items()}
         if any(reached.values()):
-            cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in STAGES)
+            cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in PIPELINE)
             rows.append(Row((entry.label, *cells), entry.index))
-    return Table("per cent of the machine's limit", ("case", *map(words, STAGES)), rows)
+    return Table("per cent of the machine's limit", ("case", *map(words, PIPELINE)), rows)
 
 
-def scaling_table(report: Report, stages: Iterable[Stage]) -> Table:
+def scaling_table(report: Report, stages: Iterable[str]) -> Table:
     """Throughput of every case, by what it may scale with."""
     rows = []
     for stage in stages:
@@ -191,7 +192,7 @@ def equal_table(report: Report) -> Table:
     }
     found: dict[str, dict[str, list[float]]] = {figure: {} for figure in figures}
     for figure, (stage, key, _) in figures.items():
-        for entry, result, _group in report.results(stage):  # type: ignore[arg-type]
+        for entry, result, _group in report.results(stage):
             if (value := result.info.get(key)) is not None:
                 found[figure].setdefault(_side(entry, report), []).append(value)
     sides = list(dict.fromkeys(side for values in found.values() for side in values))
@@ -299,20 +300,22 @@ def noise_table(report: Report) -> Table:
     return Table("noise floors", columns, [Row((", ".join(of), *key)) for key, of in rows.items()])
 
 
-def pipeline_results(report: Report) -> list[tuple[Entry, dict[Stage, Result]]]:
+def pipeline_results(report: Report) -> list[tuple[Entry, dict[str, Result]]]:
     """Return the results of each case at the stages of the pipeline, in their order.
 
-    Where precision and execution do not apply, a case has the result of the one with both defaults.
+    A stage to which some of the case's axes do not apply was measured once for all their values.
     """
-    found: dict[Entry, dict[Stage, Result]] = {}
-    for stage in STAGES:
-        for entry, result, _ in report.results(stage):
-            found.setdefault(entry, {})[stage] = result
-    of_case = {(entry.run, entry.case): results for entry, results in found.items()}
+    found: dict[tuple[str, int, Case], Result] = {}
+    for stage in PIPELINE:
+        found |= {(stage, entry.run, entry.case): result for entry, result, _ in report.results(stage)}
     whole = []
-    for entry, own in found.items():
-        default = replace(entry.case, precision="float32", execution="default")
-        plain = of_case.get((entry.run, default), {})
-        both = {**{stage: result for stage, result in plain.items() if stage not in COMPUTING}, **own}
-        whole.append((entry, {stage: both[stage] for stage in STAGES if stage in both}))
-    return sorted(whole, key=lambda one: one[0].index)
+    for entry in report.entries:
+        keys = {stage: (stage, entry.run, entry.case.at(STAGES[stage].traits)) for stage in PIPELINE}
+        results = {
+            stage: result
+            for stage, key in keys.items()
+            if (result := found.get(key) or found.get((stage, entry.run, entry.case)))
+        }
+        if any(result.case == entry.case for result in results.values()):
+            whole.append((entry, results))
+    return whole

@@ -8,12 +8,13 @@ from textwrap import wrap
 
 import numpy as np
 
-from stagebench.case import DEPLOYMENT_STAGES, STAGES, Case
+from stagebench.case import Case
 from stagebench.report.deployment import compact_rows
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.figures import OF_ONE_PROCESS, duration, name, relative, share
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
+from stagebench.stages import DEPLOYMENT, PIPELINE
 from stagebench.statistics.group import Group, groups_of
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
@@ -50,8 +51,8 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
     with_limit = any(result.limit_fraction for result in results)
     stages = {result.stage for result in results}
     notes = {
-        STAGES: "2w: torch loads data in two processes; tensorflow sizes its own threads.",
-        DEPLOYMENT_STAGES: OF_DEPLOYED,
+        PIPELINE: "2w: torch loads data in two processes; tensorflow sizes its own threads.",
+        DEPLOYMENT: OF_DEPLOYED,
     }
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
@@ -76,7 +77,7 @@ def _deployed(groups: Sequence[Group], width: int, named_by_recipe: bool) -> lis
 
 def late_leads(group: Group, named_by_recipe: bool) -> Iterator[str]:
     """Say of which rivals the fastest, in steady rounds, is behind at first, and for how long."""
-    if group.stage in DEPLOYMENT_STAGES:
+    if group.stage in DEPLOYMENT:
         return  # a model is exported once, and of ten forms each would be late
     first = group.fastest
     for rival in group.results:
@@ -93,9 +94,9 @@ def late_leads(group: Group, named_by_recipe: bool) -> Iterator[str]:
 def brief(case: Case, result: Measurement | Failure) -> str:
     """Say in a few words how a case of a finished group went."""
     if isinstance(result, Failure):
-        return f"{case.rival} {'skipped' if result.unavailable else 'FAILED'}"
+        return f"{case.label()} {'skipped' if result.unavailable else 'FAILED'}"
     samples = result.rounds or result.executions
-    return f"{case.rival} {duration(float(np.median([sample.seconds for sample in samples])))}"
+    return f"{case.label()} {duration(float(np.median([sample.seconds for sample in samples])))}"
 
 
 def _row(result: Result, group: Group, named_by_recipe: bool) -> tuple[str, ...]:

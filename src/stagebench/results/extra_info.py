@@ -8,28 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from stagebench.case import Case, Stage, Workload, plain
-from stagebench.datasets import Manifest
+from stagebench.case import Case, Workload, plain
+from stagebench.datasets.manifest import Manifest
 from stagebench.machine.info import cpu_name
-from stagebench.run.peak import limit_of
+from stagebench.run.peak import peak_seconds
 from stagebench.run.sample import Measurement
 
 
 def extra_info(
-    stage: Stage, case: Case, measurement: Measurement, workload: Workload, manifest: Manifest
+    stage: str, case: Case, measurement: Measurement, workload: Workload, manifest: Manifest
 ) -> dict[str, Any]:
     """Return the contract's keys; figures that do not apply to the stage are None."""
-    first, facts = measurement.processes[0], measurement.processes[0].facts
+    first = measurement.processes[0]
     seconds = [sample.seconds for sample in measurement.rounds]
     outcome = (first.rounds or [first.cold])[-1].outcome
     images = outcome.get("images")
-    limit = limit_of(stage, case, measurement, workload)
+    limit = peak_seconds(stage, case, measurement, workload)
     return {
         "stage": stage,
         **plain(case),
-        "framework_version": facts.framework_version,
-        "device_name": facts.device_name or cpu_name(),
-        "threads": facts.threads,
+        "framework_version": first.runtime.framework_version,
+        "device_name": first.runtime.device_name or cpu_name(),
+        "threads": first.runtime.threads,
         "images": images,
         "images_per_second": images / median(seconds) if images and seconds else None,
         "cold_seconds": median(process.cold.seconds for process in measurement.processes),

@@ -7,12 +7,23 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from stagebench.article.differences import Difference
 from stagebench.case import plain
 from stagebench.machine.info import machine_info
 from stagebench.results.result import Result
 from stagebench.results.run import SCHEMA, NotMeasured, Run
 from stagebench.run.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One choice in which a framework's `published` pipeline deviates from its `matched` one."""
+
+    choice: str
+    framework: str
+    published: str
+    matched: str
+    measured: str
+    """What the choice changes, with its unit."""
 
 
 @dataclass

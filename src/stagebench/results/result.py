@@ -8,7 +8,7 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
-from stagebench.case import Case, Stage
+from stagebench.case import Case
 from stagebench.statistics.ratio import Rounds, interval_of
 
 
@@ -16,7 +16,7 @@ from stagebench.statistics.ratio import Rounds, interval_of
 class Result:
     """A case that was measured at a stage, and passed its checks."""
 
-    stage: Stage
+    stage: str
     case: Case
     rounds: Sequence[Rounds]
     """Seconds of every round, by process."""

@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from stagebench.case import ALL_STAGES, EXECUTIONS, PRECISIONS, QUANTIZE, RECIPES, Case, Stage
+from stagebench.case import Case, from_plain
 from stagebench.datasets.names import shown
 from stagebench.results.result import Result
 from stagebench.results.schema import complaint
+from stagebench.stages import STAGES
 from stagebench.statistics.group import Group, groups_of
 
 SECTION = "stagebench"
 """Key of the saved JSON under which the session's own record stands, beside pytest-benchmark's."""
 SCHEMA = 1
 """Of that record."""
-KNOWN = {"recipe": RECIPES, "precision": PRECISIONS, "execution": EXECUTIONS, "quantize": QUANTIZE}
-"""The values that axes can have, where saved runs of this suite have no others."""
 
 
 class RunError(Exception):
@@ -33,7 +32,7 @@ class RunError(Exception):
 class NotMeasured:
     """A case that has no time at a stage."""
 
-    stage: Stage
+    stage: str
     case: Case
     outcome: str
     """`failed` or `skipped`."""
@@ -117,7 +116,7 @@ def run_of(label: str, content: Mapping[str, Any]) -> Run:
     record = content.get(SECTION, {})
     if record.get("schema", SCHEMA) != SCHEMA:
         raise RunError(f"{label} was saved by another release of stagebench (schema {record['schema']!r})")
-    results = [_result(label, benchmark) for benchmark in content["benchmarks"]]
+    results = _at_their_stages([_result(label, benchmark) for benchmark in content["benchmarks"]])
     counts = Counter((result.stage, result.case) for result in results)
     for stage, case in (key for key, count in counts.items() if count > 1):
         raise RunError(f"{label} holds {case.id} at {stage} more than once")
@@ -156,30 +155,31 @@ def _result(label: str, benchmark: Mapping[str, Any]) -> Result:
 
 
 def case_of(info: Mapping[str, Any]) -> Case:
-    """Return the case whose fields stand among others in a dict; those that came later may be missing.
+    """Return the case whose fields stand among others in a dict; axes that came later may be missing.
 
     Raises:
-        KeyError, TypeError, ValueError: one is missing, or of another type.
+        TypeError, ValueError: one is missing, or of another type.
 
     """
-    values = {
-        field.name: info[field.name] if field.default is MISSING else info.get(field.name, field.default)
-        for field in fields(Case)
-    }
-    numbers = ("batch_size", "workers")
-    texts = [value for name, value in values.items() if name not in numbers]
-    if not all(isinstance(text, str) for text in texts):
+    case = from_plain(Case, info)
+    if not isinstance(case.framework, str) or not isinstance(case.environment, str):
         raise ValueError("not a case")
-    if any(values[axis] not in known for axis, known in KNOWN.items()):
-        raise ValueError("not a case")
-    if values["workers"] != "auto":
-        values["workers"] = int(values["workers"])
-    return Case(**{**values, "batch_size": int(values["batch_size"])})
+    return case
 
 
-def _stage(info: Mapping[str, Any]) -> Stage:
-    stage: Stage = info["stage"]
-    if stage not in get_args(Stage):
+def _at_their_stages(results: Sequence[Result]) -> list[Result]:
+    """Return the results without axes that do not apply to their stages, which runs once had there.
+
+    A run that has measured a stage once for each value of such an axis keeps them.
+    """
+    found = [replace(r, case=r.case.at(STAGES[r.stage].traits)) for r in results]
+    counts = Counter((result.stage, result.case) for result in found)
+    return [new if counts[new.stage, new.case] == 1 else old for old, new in zip(results, found, strict=True)]
+
+
+def _stage(info: Mapping[str, Any]) -> str:
+    stage = str(info["stage"])
+    if stage not in STAGES:
         raise ValueError(f"unknown stage {stage!r}")
     return stage
 
@@ -208,6 +208,6 @@ def is_finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and isfinite(value)
 
 
-def in_order(stages: Sequence[Stage]) -> list[Stage]:
+def in_order(stages: Sequence[str]) -> list[str]:
     """Return the stages that occur, once each, in the order in which a model passes them."""
-    return [stage for stage in ALL_STAGES if stage in stages]
+    return [stage for stage in STAGES if stage in stages]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from textwrap import shorten
-from typing import Any, get_args
+from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from stagebench.case import DEVICES, EXECUTIONS, PRECISIONS, QUANTIZE, RECIPES, SWITCH, Stage
+from stagebench.case import AXES, Axis
+from stagebench.stages import STAGES
 
 Schema = dict[str, Any]
 
@@ -41,23 +42,21 @@ LOSS: Schema = {"type": "number", "minimum": -1e300, "maximum": 1e300}
 SECONDS: Schema = {"type": "number", "minimum": 1e-9, "maximum": 1e9}
 FIGURE: Schema = {**NUMBER, "type": ["number", "string", "boolean", "null"], "maxLength": 1000}
 
+
+def _axis(axis: Axis) -> Schema:
+    """Return what an axis may be in a saved run; null at a stage to which it does not apply."""
+    if axis.values is None:
+        return {"anyOf": [{**COUNT, "minimum": axis.least}, {"enum": ["auto", None]}]}
+    return {"enum": [*axis.values, None]} if axis.values else {**TEXT, "maxLength": 100}
+
+
 CASE: Schema = {
-    "stage": {"enum": list(get_args(Stage))},
+    "stage": {"enum": list(STAGES)},
     "framework": TEXT,
     "environment": TEXT,
-    "device": {"enum": list(DEVICES)},
-    "batch_size": {**COUNT, "minimum": 1},
-    "workers": {"anyOf": [COUNT, {"const": "auto"}]},
-    "cache": {"enum": list(SWITCH)},
-    "augment": {"enum": list(SWITCH)},
-    "recipe": {"enum": list(RECIPES)},
+    **{name: _axis(axis) for name, axis in AXES.items() if not axis.later},
 }
-LATER: Schema = {
-    "precision": {"enum": list(PRECISIONS)},
-    "execution": {"enum": list(EXECUTIONS)},
-    "deploy": {**TEXT, "maxLength": 100},
-    "quantize": {"enum": list(QUANTIZE)},
-}
+LATER: Schema = {name: _axis(axis) for name, axis in AXES.items() if axis.later}
 """Fields of a case that runs from before they came do not have."""
 OPERATION: Schema = {"name": TEXT, "seconds": AMOUNT, "calls": COUNT}
 EXTRA_INFO = _object(

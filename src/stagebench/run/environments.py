@@ -67,7 +67,7 @@ class Environment:
         reason = form.refuses.get(case.quantize)
         if form.cpu_only and case.device != "cpu":
             reason = "runs on the CPU alone"
-        return f"{case.rival_of_one_recipe}: {reason}" if reason else self.missing(case.recipe, needed)
+        return f"{case.label(by_recipe=False)}: {reason}" if reason else self.missing(case.recipe, needed)
 
     def missing(self, recipe: str = "matched", deployment: tuple[str, ...] = ()) -> str | None:
         """Say why a recipe cannot run in the environment, or None when all that it needs is there.

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stagebench.case import Case, Stage, plain
+from stagebench.case import Case, plain
 from stagebench.machine.info import machine_info
 from stagebench.run.schedule import Conditions
 
@@ -17,7 +17,7 @@ Fingerprint = dict[str, Any]
 """By name, in plain JSON values."""
 
 
-def fingerprint(stage: Stage, cases: Sequence[Case], conditions: Conditions) -> Fingerprint:
+def fingerprint(stage: str, cases: Sequence[Case], conditions: Conditions) -> Fingerprint:
     """Return what the result of a group depends on: cases, workload, versions, machine and code."""
     schedule = {name: value for name, value in vars(conditions.schedule).items() if name != "stage_timeout"}
     environments = [conditions.environments[name] for name in sorted({case.environment for case in cases})]

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from stagebench.case import Case
-from stagebench.frameworks.contract import Facts
+from stagebench.case import Case, from_plain
+from stagebench.frameworks.contract import RuntimeInfo
 from stagebench.machine.errors import StorageError
 from stagebench.run.fingerprint import Fingerprint, differences
 from stagebench.run.sample import Failure, Measurement, ProcessRecord, Sample
@@ -177,9 +177,9 @@ def _result(value: Mapping[str, Any]) -> Measurement | Failure:
         ProcessRecord(
             **{
                 **process,
-                "facts": Facts(**process["facts"]),
-                "cold": Sample(**process["cold"]),
-                "rounds": [Sample(**sample) for sample in process["rounds"]],
+                "runtime": from_plain(RuntimeInfo, process["runtime"]),
+                "cold": from_plain(Sample, process["cold"]),
+                "rounds": [from_plain(Sample, sample) for sample in process["rounds"]],
             }
         )
         for process in value["processes"]

@@ -1,7 +1,7 @@
-"""What this machine could do at best: the least that a stage must do, at the rates that this machine reaches.
+"""What this machine does at best: the least that a stage must do, at the rates that this machine reaches.
 
-No framework has a part in it. A stage's limit is what its work would take at those rates, one kind of work
-after the other; what a pipeline takes beyond it is overhead, or work that could be done otherwise.
+No framework has a part in it. What a pipeline takes beyond it is overhead, or work that could be done
+otherwise.
 """
 
 from __future__ import annotations
@@ -13,72 +13,47 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from stagebench.case import Case, Stage, Workload
+from stagebench.case import Case, Workload
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.info import has_avx512, usable_threads
-from stagebench.networks.article import NETWORK, trainable
 from stagebench.run.process import WorkerError, WorkerProcess
 from stagebench.run.sample import Measurement
+from stagebench.stages import STAGES
+from stagebench.stages.stage import Amounts
 
-Amounts = Mapping[str, float]
-"""How much of each resource a stage takes, by the names in `rates.RESOURCES`."""
 Rates = dict[str, float]
 """How much of each resource this machine gives in a second."""
 
 JPEGS = 256
 """How many files of the data set are decoded."""
-FLOAT_BYTES = 4
 TIMEOUT = 60.0
-"""Seconds after which a limit is given up."""
+"""Seconds after which the peak is given up."""
 
 
-def least_work(stage: Stage, case: Case, workload: Workload, outcome: Mapping[str, Any]) -> Amounts | None:
-    """Return what the stage cannot do without, or None where no limit is known: what a GPU computes.
-
-    Args:
-        stage: the stage.
-        case: decides whether files are decoded.
-        workload: decides the sizes of image and model.
-        outcome: of an execution: how many images it saw, how large its file was.
-
-    """
-    if case.device != "cpu" and stage not in ("model_saving", "model_loading"):
-        return None
-    if case.precision != "float32" or case.quantize != "none" or stage in ("exporting", "quantization"):
-        return None  # the rate of matrix products is that of float32; of conversions no least is known
-    images, size, classes = outcome.get("images", 0), workload.input_size, workload.classes
-    decoded = {"jpegs": images} if case.cache == "off" else {}
-    if stage == "data_loading":
-        # From the cache: each image is read once, and written once into its batch.
-        return decoded or {"copied_bytes": 2.0 * images * size * size * 3 * FLOAT_BYTES}
-    if stage == "model_building":
-        sizes = {name: np.prod(shape) for name, shape in NETWORK.shapes(classes).items()}
-        adam = 2 * sum(count for name, count in sizes.items() if trainable(name))
-        return {"copied_bytes": float(sum(sizes.values()) + adam) * FLOAT_BYTES}
-    if stage == "training":
-        return {**decoded, "operations": float(images) * NETWORK.training_operations(classes, size)}
-    if stage == "inference":
-        return {"operations": float(images) * NETWORK.forward_operations(classes, size)}
-    if stage == "evaluation":
-        return {**decoded, "operations": float(images) * NETWORK.forward_operations(classes, size)}
-    return {"written_bytes" if stage == "model_saving" else "read_bytes": outcome["file_bytes"]}
-
-
-def limit_of(stage: Stage, case: Case, measurement: Measurement, workload: Workload) -> float | None:
-    """Return the seconds that a stage would take at best, or None where no limit is known."""
-    work = least_work(stage, case, workload, measurement.processes[0].cold.outcome)
+def peak_seconds(stage: str, case: Case, measurement: Measurement, workload: Workload) -> float | None:
+    """Return the seconds that a stage would take at the machine's peak rates, or None: not known."""
+    work = _least_work(stage, case, workload, measurement.processes[0].cold.outcome)
     if work is None or any(resource not in measurement.rates for resource in work):
         return None
     # On a CPU all kinds of work share the same cores: they add up.
     return sum(amount / measurement.rates[resource] for resource, amount in work.items())
 
 
-class Limits:
+def _least_work(stage: str, case: Case, workload: Workload, outcome: Mapping[str, Any]) -> Amounts | None:
+    """Return what the stage cannot do without; None of what a GPU computes.
+
+    The rate of matrix products is that of float32.
+    """
+    on_cpu = case.device == "cpu" or STAGES[stage].on_host
+    if not on_cpu or case.precision != "float32" or case.quantize != "none":
+        return None
+    return STAGES[stage].least_work(case, workload, outcome)
+
+
+class PeakRates:
     """What this machine does at best, measured between the rounds in a process without a framework."""
 
-    def __init__(self, stage: Stage, workload: Workload, files: Sequence[str], threads: int | None) -> None:
+    def __init__(self, stage: str, workload: Workload, files: Sequence[str], threads: int | None) -> None:
         self._stage, self._workload, self._files = stage, workload, files[:JPEGS]
         self._threads = threads
         self.rates: Rates = {}
@@ -88,17 +63,19 @@ class Limits:
         """Start the process, which writes to the folder and ends with the stack."""
         self._folder, self._worker = folder, None
         if not any(FRAMEWORKS[case.framework].imports for case in cases):
-            return  # `simulated` computes nothing that a limit could be set against
+            return  # `simulated` computes nothing that has a peak
         folder.mkdir()
         try:
-            worker = WorkerProcess("limits", folder, threads=self._threads, variables=_blas_variables())
+            worker = WorkerProcess("peak rates", folder, threads=self._threads, variables=_blas_variables())
             self._worker = stack.enter_context(worker)
         except WorkerError as error:
             self._warn(error)
 
     def measure(self, outcomes: Mapping[Case, Mapping[str, Any]]) -> None:
         """Measure the rates of whatever the stage takes in these cases; keep the best of all moments."""
-        works = [least_work(self._stage, case, self._workload, outcome) for case, outcome in outcomes.items()]
+        works = [
+            _least_work(self._stage, case, self._workload, outcome) for case, outcome in outcomes.items()
+        ]
         resources = sorted({resource for work in works for resource in work or ()})
         if self._worker is None or not resources:
             return
@@ -119,7 +96,7 @@ class Limits:
 
     def _warn(self, error: WorkerError) -> None:
         self._worker = None
-        warnings.warn(f"{self._stage}: no limit of this machine: {error}", stacklevel=1)
+        warnings.warn(f"{self._stage}: no % of peak: {error}", stacklevel=1)
 
 
 def _blas_variables() -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Pipeline
 
 PICTURES = 16

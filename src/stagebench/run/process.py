@@ -17,8 +17,8 @@ import execnet
 import psutil
 
 from stagebench.case import Case, Workload, plain
-from stagebench.datasets import Manifest
-from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
+from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks import THREAD_VARIABLES
 from stagebench.frameworks.contract import UnavailableError
 from stagebench.run.wire import decode, encode
 
@@ -133,15 +133,14 @@ class WorkerProcess:
         self.send(method, **arguments)
         return self.receive()
 
-    def send_open(self, case: Case, workload: Workload, manifest: Manifest, **limits: Any) -> None:
-        """Ask to import the case's framework and to make its pipeline."""
+    def send_open(self, case: Case, workload: Workload, manifest: Manifest, **others: Any) -> None:
+        """Ask to import the case's framework and to make its pipeline; `others` are further arguments."""
         self.send(
             "open",
-            module=FRAMEWORKS[case.framework].pipeline_module(case.recipe),
             case=plain(case),
             workload=plain(workload),
             manifest=manifest.file,
-            **limits,
+            **others,
         )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from stagebench.frameworks.contract import Facts
+from stagebench.frameworks.contract import RuntimeInfo
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Sample:
     involuntary_switches: int
     """How often the system took the processor from one of the worker process's threads, meanwhile."""
     outcome: dict[str, Any]
-    """What the stage did, for its checks; see `stages.py`."""
+    """What the stage did, for its checks; see `stages.stage.Stage.outcome`."""
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
     """What one fresh worker process measured of one case."""
 
-    facts: Facts
+    runtime: RuntimeInfo
     cold: Sample
     """The first execution: tracing, compiling and cache filling included."""
     rounds: list[Sample]
@@ -43,6 +43,11 @@ class ProcessRecord:
     trace: str | None = None
     """How the path of its trace begins."""
 
+    @property
+    def executions(self) -> list[Sample]:
+        """The cold one first."""
+        return [self.cold, *self.rounds]
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -52,7 +57,7 @@ class Measurement:
     stopped_by: str | None = None
     """With `--within`: `precision` or `max_time`, whichever ended the measurement."""
     rates: dict[str, float] = field(default_factory=dict)
-    """What this machine did at best meanwhile; see `limits.py`. Empty where no limit is known."""
+    """What this machine did at best meanwhile; see `peak.py`. Empty where no peak is known."""
 
     @property
     def rounds(self) -> list[Sample]:

@@ -10,20 +10,18 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
-from stagebench.case import Case, Stage, Workload
-from stagebench.datasets import Manifest
-from stagebench.frameworks.contract import Facts, UnavailableError
+from stagebench.case import Case, Workload, from_plain
+from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks.contract import RuntimeInfo, UnavailableError
 from stagebench.run.environments import Environment
-from stagebench.run.peak import Limits
+from stagebench.run.peak import PeakRates
 from stagebench.run.process import WorkerError, WorkerProcess
 from stagebench.run.sample import Failure, Measurement, ProcessRecord, Sample
 from stagebench.run.scratch import scratch_folder
+from stagebench.stages import STAGES
 
 T = TypeVar("T")
 
-MINIMUM_ROUNDS = 5
-FEWER_ROUNDS: Mapping[Stage, int] = {"quantization": 3}
-"""Where it is fewer: an epoch of training and a conversion take half a minute together."""
 MAXIMUM_ROUNDS = 200
 ROUND_SECONDS = 2.0
 """Where the number of rounds is not given, they and their checks go on until they took this long per case."""
@@ -53,18 +51,6 @@ class Schedule:
     retain_memory: bool = False
     """Whether a worker process keeps what it frees; else its C library decides."""
 
-    @property
-    def expected_rounds(self) -> int:
-        """How many rounds to expect in each process; short ones can be more."""
-        return MINIMUM_ROUNDS if self.rounds is None else self.rounds
-
-    def repeats(self, cases: int, seconds: float) -> tuple[int, int]:
-        """Return how often at least and at most a group starts anew, where doing it once takes `seconds`."""
-        if not self.within or cases == 1:
-            return self.processes, self.processes
-        in_time = max(1, int(self.max_time / seconds))
-        return min(max(PRECISE_PROCESSES, self.processes), in_time), in_time
-
 
 @dataclass(frozen=True)
 class Conditions:
@@ -81,7 +67,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Step:
+class Status:
     """What a group's measurement is at."""
 
     case: Case
@@ -93,15 +79,15 @@ class Step:
     """How much of the group is done, from 0 to 1; an estimate."""
 
 
-Report = Callable[[Step], None]
+Report = Callable[[Status], None]
 Width = Callable[[Mapping[Case, Measurement]], float]
-"""Takes what was measured of rivals; returns the widest +- of their ratios."""
+"""Takes what was measured of a group's cases; returns the widest +- of their ratios."""
 
 
 def measure_group(
-    stage: Stage, cases: Sequence[Case], conditions: Conditions, report: Report, width: Width
+    stage: str, cases: Sequence[Case], conditions: Conditions, report: Report, width: Width
 ) -> dict[Case, Measurement | Failure]:
-    """Measure a stage for rival cases, each in fresh processes: one cold execution, then rounds in turns.
+    """Measure a stage for the cases of a group, each in fresh processes: once cold, then in rounds.
 
     A case that fails takes no further part, and leaves the others alone.
     """
@@ -111,7 +97,7 @@ def measure_group(
     began = monotonic()
     stopped_by = None
     files = conditions.manifest.paths("train")
-    limits = Limits(stage, conditions.workload, files, schedule.threads)
+    peak = PeakRates(stage, conditions.workload, files, schedule.threads)
     for repeat in count(1):
         started = monotonic()
 
@@ -120,8 +106,8 @@ def measure_group(
                 return min(1.0, (monotonic() - began) / schedule.max_time)
             return (repeat - 1 + within) / schedule.processes
 
-        rivals = [case for case in _in_turn(cases, repeat - 1) if case not in failures]
-        for run in _measure_in_fresh_processes(stage, rivals, conditions, limits, repeat, share, report):
+        left_over = [case for case in _in_turn(cases, repeat - 1) if case not in failures]
+        for run in _measure_in_fresh_processes(stage, left_over, conditions, peak, repeat, share, report):
             if run.failure:
                 failures[run.case] = run.failure
             else:
@@ -138,25 +124,23 @@ def measure_group(
                 break
         elif repeat >= schedule.processes:
             break
-    return {
-        case: failures.get(case) or Measurement(records[case], stopped_by, limits.rates) for case in cases
-    }
+    return {case: failures.get(case) or Measurement(records[case], stopped_by, peak.rates) for case in cases}
 
 
-def turns(rivals: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield the rivals in the orders A B, B A, A B ...: a drift of the machine then hits them alike."""
-    return (_in_turn(rivals, turn) for turn in count())
+def turns(cases: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the cases in the orders A B, B A, A B ...: a drift of the machine then hits them alike."""
+    return (_in_turn(cases, turn) for turn in count())
 
 
-def _in_turn(rivals: Sequence[T], turn: int) -> Sequence[T]:
-    return rivals if turn % 2 == 0 else rivals[::-1]
+def _in_turn(cases: Sequence[T], turn: int) -> Sequence[T]:
+    return cases if turn % 2 == 0 else cases[::-1]
 
 
 def _measure_in_fresh_processes(
-    stage: Stage,
+    stage: str,
     cases: Sequence[Case],
     conditions: Conditions,
-    limits: Limits,
+    peak: PeakRates,
     repeat: int,
     share: Callable[[float], float],
     report: Report,
@@ -164,23 +148,23 @@ def _measure_in_fresh_processes(
     """Measure each case in one fresh process, which are there at the same time and compute one at a time."""
     schedule = conditions.schedule
     process = f"process {repeat}, " if repeat > 1 or schedule.processes > 1 or schedule.within else ""
-    expected = len(cases) * (1 + schedule.expected_rounds)
+    rounds = STAGES[stage].minimum_rounds if schedule.rounds is None else schedule.rounds
+    expected = len(cases) * (1 + rounds)
     latest: dict[Case, float] = {}
 
     def tell(run: _CaseRun, doing: str) -> None:
         run.doing = doing
         done = sum(len(run.rounds) for run in runs) + len(latest)
-        report(Step(run.case, process + doing, latest, share(min(0.95, done / expected))))
+        report(Status(run.case, process + doing, latest, share(min(0.95, done / expected))))
 
-    def measure_limits() -> None:
-        outcomes = {run.case: run.cold.outcome for run in runs if not run.failure}
-        limits.measure(outcomes)
+    def measure_peak() -> None:
+        peak.measure({run.case: run.cold.outcome for run in runs if not run.failure})
 
     with scratch_folder() as folder, ExitStack() as stack:
         runs = [_CaseRun(case, stage, folder / str(number), schedule) for number, case in enumerate(cases)]
         for run in runs:
             run.attempt(run.start, conditions, stack)
-        limits.start(cases, folder / "limits", stack)
+        peak.start(cases, folder / "peak", stack)
         for run in runs:
             tell(run, "starting")
             run.attempt(run.wait_until_open)
@@ -189,7 +173,7 @@ def _measure_in_fresh_processes(
             run.attempt(run.execute_cold)
             if not run.failure:
                 latest[run.case] = run.cold.seconds
-        measure_limits()
+        measure_peak()
         began = monotonic()
         for number, turn in enumerate(turns(runs)):
             if _enough(stage, number, turn, schedule.rounds, monotonic() - began):
@@ -199,7 +183,7 @@ def _measure_in_fresh_processes(
                 run.attempt(run.execute_round)
                 if not run.failure:
                     latest[run.case] = run.rounds[-1].seconds
-        measure_limits()
+        measure_peak()
         for run in runs:
             run.attempt(run.finish, repeat == 1)
             if conditions.profiles and repeat == 1:
@@ -208,12 +192,12 @@ def _measure_in_fresh_processes(
     return runs
 
 
-def _enough(stage: Stage, rounds: int, runs: Sequence[_CaseRun], wanted: int | None, spent: float) -> bool:
+def _enough(stage: str, rounds: int, runs: Sequence[_CaseRun], wanted: int | None, spent: float) -> bool:
     """Say whether so many rounds of all cases, which took `spent` seconds, are enough."""
     running = [run for run in runs if not run.failure]
     if not running or rounds == wanted:
         return True
-    if wanted is not None or rounds < FEWER_ROUNDS.get(stage, MINIMUM_ROUNDS):
+    if wanted is not None or rounds < STAGES[stage].minimum_rounds:
         return False
     return rounds >= MAXIMUM_ROUNDS or spent >= ROUND_SECONDS * len(running)
 
@@ -223,7 +207,7 @@ class _CaseRun:
 
     record: ProcessRecord
 
-    def __init__(self, case: Case, stage: Stage, folder: Path, schedule: Schedule) -> None:
+    def __init__(self, case: Case, stage: str, folder: Path, schedule: Schedule) -> None:
         self.case = case
         self.stage = stage
         self.folder = folder
@@ -243,7 +227,7 @@ class _CaseRun:
             self.failure = Failure(str(error))
 
     def start(self, conditions: Conditions, stack: ExitStack) -> None:
-        """Start the process and let it import its framework, while its rivals do the same."""
+        """Start the process and let it import its framework, while the others do the same."""
         self.folder.mkdir()
         self.weights = conditions.weights
         python = conditions.environments[self.case.environment].python
@@ -259,7 +243,7 @@ class _CaseRun:
         )
 
     def wait_until_open(self) -> None:
-        self.facts = Facts(**self.worker.receive(self.timeout, "starting"))
+        self.runtime = self._read(RuntimeInfo, self.worker.receive(self.timeout, "starting"))
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
@@ -272,7 +256,7 @@ class _CaseRun:
     def finish(self, first: bool) -> None:
         peaks = self._request("peaks")
         pictures = self._request("pictures") if first and self.stage == "data_loading" else None
-        self.record = ProcessRecord(self.facts, self.cold, self.rounds, **peaks, pictures=pictures)
+        self.record = ProcessRecord(self.runtime, self.cold, self.rounds, **peaks, pictures=pictures)
 
     def profile(self, folder: Path) -> None:
         """Have the stage profiled, once its times are taken."""
@@ -280,7 +264,16 @@ class _CaseRun:
         self.record = replace(self.record, profile=self._request("profile", path=trace), trace=str(trace))
 
     def _execute(self) -> Sample:
-        return Sample(**self._request("execute"))
+        return self._read(Sample, self._request("execute"))
+
+    def _read(self, cls: type[T], values: Mapping[str, Any]) -> T:
+        """Return what another version of this package may have sent."""
+        try:
+            return from_plain(cls, values)
+        except TypeError as error:
+            raise WorkerError(
+                f"{self.case.id}: its stagebench is too old to measure against: {error}"
+            ) from None
 
     def _request(self, method: str, **arguments: Any) -> Any:
         self.worker.send(method, **arguments)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from stagebench.case import Case
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Pipeline, StartingPoint
 from stagebench.networks.article import Weights, training_batch
 

@@ -10,8 +10,10 @@ from io import BytesIO
 from pathlib import Path
 
 from stagebench.case import Case, Workload, plain
-from stagebench.datasets import Manifest, default_cache_folder, prepare
+from stagebench.datasets.cache import default_cache_folder
+from stagebench.datasets.manifest import Manifest
 from stagebench.datasets.request import DatasetRequest
+from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.files import write
 from stagebench.networks.article import Weights, save_weights
@@ -35,8 +37,8 @@ def trained_weights(
 ) -> Path:
     """Return the file of canonical weights for these cases, which all start from it.
 
-    The first framework in `FRAMEWORKS` that is among the cases trains it, on the CPU, by `tuned`. It is kept
-    in the cache folder, by all that it depends on.
+    The first framework in `FRAMEWORKS` that is among the cases trains it, on the CPU, in the recipe `tuned`.
+    It is kept in the cache folder, by all that it depends on.
 
     Raises:
         WorkerError: the worker process died, or its pipeline raised.
@@ -49,6 +51,7 @@ def trained_weights(
     environment = environments[first.environment]
     workload = replace(workload, epochs=EPOCHS)
     parts = {
+        "network": first.network,
         "workload": plain(workload),
         "data set": manifest.fingerprint,
         "framework": {"name": first.framework, **environment.versions()},
@@ -72,16 +75,7 @@ def _enough_images(request: DatasetRequest) -> DatasetRequest:
 
 
 def _train(case: Case, environment: Environment, workload: Workload, manifest: Manifest) -> Weights:
-    case = replace(
-        case,
-        device="cpu",
-        batch_size=32,
-        recipe="tuned",
-        precision="float32",
-        execution="default",
-        deploy="",
-        quantize="none",
-    )
+    case = Case(case.framework, case.environment, recipe="tuned", network=case.network)
     with (
         scratch_folder() as folder,
         WorkerProcess(f"training of {case.environment}", folder, environment.python) as worker,

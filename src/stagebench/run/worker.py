@@ -15,8 +15,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from stagebench.case import Case, Stage, Workload
-from stagebench.datasets import Manifest
+from stagebench.case import Case, Workload, from_plain
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS, Framework
 from stagebench.frameworks.contract import Inspector, Operation, Pipeline, UnavailableError
 from stagebench.frameworks.lifetime import kill_with_parent
@@ -27,8 +27,8 @@ from stagebench.run.pictures import Pictures, take_pictures
 from stagebench.run.sample import Sample
 from stagebench.run.starting_point import in_float32, starting_point
 from stagebench.run.wire import decode, encode
-from stagebench.stages.pipeline import STAGE_RUNS
-from stagebench.stages.stage import StageRun
+from stagebench.stages import STAGES
+from stagebench.stages.stage import Stage
 
 REST_SECONDS = 1.0
 """How long a worker process may take to come to rest after a round."""
@@ -56,19 +56,25 @@ class Worker:
     workload: Workload
     pipeline: Pipeline
     inspector: Inspector
-    stage_run: StageRun
+    stage: Stage
 
     def open(
         self,
-        module: str,
         case: dict[str, Any],
         workload: dict[str, Any],
         manifest: str,
         threads: int | None = None,
         retain_memory: bool = False,
+        module: str | None = None,
+        **others: Any,
     ) -> Any:
-        """Import the framework and make the case's pipeline; returns its `Facts`."""
-        self.case, self.workload = Case(**case), Workload(**workload)
+        """Import the framework and make the case's pipeline; returns its `RuntimeInfo`.
+
+        The `module` is where `Pipeline` stands, if not where its recipe has it. What a newer version of this
+        package asks for beside is passed over.
+        """
+        self.case, self.workload = from_plain(Case, case).complete, from_plain(Workload, workload)
+        module = module or FRAMEWORKS[self.case.framework].pipeline_module(self.case.recipe)
         _set_environment(FRAMEWORKS[self.case.framework], self.case.device)
         if threads:
             _pin_threads(threads)
@@ -76,7 +82,7 @@ class Worker:
             retain_freed_memory()
         self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline(self.case, self.manifest)
-        return self.pipeline.facts()
+        return self.pipeline.runtime_info()
 
     def inspect(self, framework: str, arguments: dict[str, Any]) -> None:
         """Import the framework and make its `contract.Inspector`, on the CPU."""
@@ -121,14 +127,14 @@ class Worker:
 
         mock.patch.stopall()
 
-    def set_up(self, stage: Stage, folder: str, weights: str | None = None) -> None:
+    def set_up(self, stage: str, folder: str, weights: str | None = None) -> None:
         """Bring the pipeline to where the stage begins; at a stage of deployment, with trained `weights`."""
         framework, case = FRAMEWORKS[self.case.framework], self.case
         suffix, start = framework.model_suffix, None
         if weights:
             case, suffix = in_float32(case), framework.export_format(case.deploy).suffix
             start = starting_point(self._new_pipeline, case, self.manifest, load_weights(Path(weights)))
-        self.stage_run = STAGE_RUNS[stage](
+        self.stage = STAGES[stage](
             self.pipeline,
             self._new_pipeline(case, self.manifest),
             self.workload,
@@ -140,15 +146,15 @@ class Worker:
 
     def execute(self) -> Sample:
         """Execute the stage once and time it."""
-        stage_run, synchronize = self.stage_run, self.pipeline.synchronize
-        stage_run.prepare()
+        stage, synchronize = self.stage, self.pipeline.synchronize
+        stage.prepare()
         gc.collect()
         gc.disable()
         try:
             synchronize()
             before, loaders_before = _usage()
             start = perf_counter()
-            result = stage_run.run()
+            result = stage.run()
             synchronize()
             seconds = perf_counter() - start
             after, loaders_after = _usage()
@@ -159,7 +165,7 @@ class Worker:
             cpu_seconds=_cpu_seconds(after, loaders_after) - _cpu_seconds(before, loaders_before),
             page_faults=after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt,
             involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
-            outcome=stage_run.outcome(result),
+            outcome=stage.outcome(result),
         )
         _come_to_rest()
         return sample
@@ -184,7 +190,7 @@ class Worker:
     def profile(self, path: str) -> list[Operation]:
         """Execute the stage once more under the framework's profiler; see `Pipeline.profile`."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return self.stage_run.profile(Path(path))
+        return self.stage.profile(Path(path))
 
     def _new_pipeline(self, case: Case, manifest: Manifest) -> Pipeline:
         pipeline: Pipeline = self.module.Pipeline(case, self.workload, manifest)
@@ -219,7 +225,7 @@ def _cpu_seconds(*usages: resource.struct_rusage) -> float:
 
 
 def _come_to_rest() -> None:
-    """Return once no thread of this process computes any more, so that a rival's round is undisturbed.
+    """Return once no thread of this process computes any more, so that the next case is undisturbed.
 
     OpenMP's threads go on spinning after the last operation (measured with torch: up to 10 ms).
     """

@@ -1,34 +1,36 @@
-"""The stages after the pipeline: what each prepares, what of it is timed, what it reports to its checks.
-
-Runs in the worker process and knows no framework. Each starts from the same trained weights.
-"""
+"""What the stages after the pipeline share: trained weights to start from, a check of what is deployed."""
 
 from __future__ import annotations
 
-import gc
 import shutil
-from itertools import cycle, islice
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stagebench.case import Case
-from stagebench.frameworks.contract import Operation, Runner, StartingPoint
-from stagebench.stages.stage import StageRun
+from stagebench.case import Case, Trait, Workload
+from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks.contract import Runner, StartingPoint
+from stagebench.networks import NETWORKS
+from stagebench.stages.stage import Outcome, Stage
 
-CALLS = 100
-"""Calls in a round of inference at batch 1; at larger batches fewer, but `FEWEST_CALLS`."""
-FEWEST_CALLS = 30
-FEEDS = 8
-"""Different batches that are taken in turn."""
+LARGEST_DIFFERENCE = 1e-4
+"""Of logits, between a deployed float32 model and the framework's own."""
+LEAST_AGREEMENT = 0.97
+"""Share of test images to which a model of less than float32 gives the float32 model's answer."""
+LOST_ACCURACY = 0.02
+FLOAT_LAYERS = {"dynamic": 1}
+"""Layers that stay in float: LiteRT leaves kernels of fewer than 1,024 values, the first convolution's."""
+LARGEST_SHARE = 0.4
+"""Of float32's size, which is 4 bytes a parameter, that a file of int8 weights has."""
 
 
-class DeploymentRun(StageRun):
-    """A stage that starts from trained weights and ends in a file that another process could use."""
+class DeploymentStage(Stage):
+    """Starts from trained weights and ends in a file that another process could use."""
 
+    traits: ClassVar[tuple[Trait, ...]] = ("deploys",)
     start: StartingPoint
 
     @property
@@ -68,93 +70,52 @@ class DeploymentRun(StageRun):
             "float32_accuracy": float((own == labels).mean()),
         }
 
+    @classmethod
+    def validate(
+        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
+    ) -> Iterator[str]:
+        for outcome in (outcome for process in outcomes for outcome in process):
+            yield from validate_deployed(case, outcome)
 
-class Exporting(DeploymentRun):
-    """From the trained model to a file in the form that is deployed, closed and complete."""
-
-    def run(self) -> None:
-        self.deployer.export(self.path)
-
-    def outcome(self, result: None) -> dict[str, Any]:
-        return self.quality(self.deployer.load(self.path))
-
-
-class Quantizing(DeploymentRun):
-    """From the trained model to a file of int8 weights: calibration or an epoch of training, conversion.
-
-    The step of conversion is all that is not one of the others, writing the file included.
-    """
-
-    def set_up(self) -> None:
-        super().set_up()
-        self.float32_training_seconds: float | None = None
-
-    def run(self) -> dict[str, float]:
-        began = perf_counter()
-        steps = self.deployer.quantize(self.start.calibration)
-        self.deployer.export(self.path)
-        others = sum(seconds for name, seconds in steps.items() if name != "conversion")
-        return {**steps, "conversion": perf_counter() - began - others}
-
-    def outcome(self, result: dict[str, float]) -> dict[str, Any]:
-        if self.case.quantize == "qat" and self.float32_training_seconds is None:
-            self.float32_training_seconds = self.checker.watch_training().seconds
-        quality = self.quality(self.deployer.load(self.path))
-        times = {"step_seconds": result, "float32_training_seconds": self.float32_training_seconds}
-        return {**quality, **times}
+    @classmethod
+    def values(cls, axis: str, asked: Sequence[Any]) -> Sequence[Any]:
+        return asked[:1] if axis == "batch_size" else asked  # an exported file is of one batch size
 
 
-class Inferring(DeploymentRun):
-    """Calls of the deployed model, one batch each, one after the other; at first, the file is loaded.
-
-    Before the calls of a round, each batch is given to the model once.
-    """
-
-    def set_up(self) -> None:
-        super().set_up()
-        if self.case.quantize != "none":
-            self.deployer.quantize(self.start.calibration)
-        self.deployer.export(self.path)
-        self.calls = max(FEWEST_CALLS, CALLS // self.case.batch_size)
-        self.loaded = False
-        self.found: dict[str, Any] = {}
-
-    def prepare(self) -> None:
-        # Rivals have run meanwhile: without this, the slowest calls are the first ones of the rounds.
-        for batch in self.batches if self.loaded else ():
-            self.runner.run(batch)
-
-    def run(self) -> list[float]:
-        if not self.loaded:
-            self.runner, self.loaded = self.deployer.load(self.path), True
-            self.batches = [self.runner.feed(images) for images in self._some_batches()]
-        seconds = []
-        for batch in islice(cycle(self.batches), self.calls):
-            began = perf_counter()
-            self.runner.run(batch)
-            seconds.append(perf_counter() - began)
-        return seconds
-
-    def outcome(self, result: list[float]) -> dict[str, Any]:
-        if not self.found:
-            self.found = self.quality(self.runner)
-            gc.collect()
-            gc.freeze()  # else each collection walks what a compiler left (0.1 s), and empties the caches
-        return {**self.found, "images": self.calls * self.case.batch_size, "call_seconds": result}
-
-    def profile(self, path: Path) -> list[Operation]:
-        own = getattr(self.runner, "profile", None)  # of a runtime that the framework's profiler cannot see
-        if own is None:
-            return super().profile(path)
-        found: list[Operation] = own(path, self.batches[0], self.calls)
-        return found
-
-    def _some_batches(self) -> list[NDArray[np.float32]]:
-        size, images = self.case.batch_size, self.start.images
-        return [
-            images.take(range(start, start + size), axis=0, mode="wrap")
-            for start in range(0, FEEDS * size, size)
-        ]
+def validate_deployed(case: Case, outcome: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a deployed model; `outcome` is that of `DeploymentStage.quality`."""
+    difference, agreement = outcome["logit_difference"], outcome["agreement"]
+    lost = outcome["float32_accuracy"] - outcome["test_accuracy"]
+    if case.quantize == "none" and case.precision == "float32":
+        if not difference <= LARGEST_DIFFERENCE:
+            yield (
+                f"its logits differ by {difference:.1e} from those of the framework's own model, "
+                f"{LARGEST_DIFFERENCE:.0e} is allowed"
+            )
+        return
+    if not agreement >= LEAST_AGREEMENT:
+        yield (
+            f"it answers like the float32 model on {agreement:.1%} of the test images, "
+            f"{LEAST_AGREEMENT:.0%} is the least allowed"
+        )
+    if not lost <= LOST_ACCURACY:
+        yield (
+            f"its accuracy is {outcome['test_accuracy']:.1%}, {100 * lost:.1f} points below that of the "
+            f"float32 model; {100 * LOST_ACCURACY:.0f} are allowed"
+        )
+    if case.quantize == "none":
+        return
+    share = outcome["file_bytes"] / (4 * outcome["parameters"])
+    if share >= LARGEST_SHARE:
+        yield (
+            f"its file has {share:.0%} of the size of the float32 weights, "
+            f"int8 weights have less than {LARGEST_SHARE:.0%}"
+        )
+    layers = NETWORKS[case.network].layers_with_kernel
+    if outcome["integer_layers"] != layers - FLOAT_LAYERS.get(case.quantize, 0):
+        yield f"{outcome['integer_layers']} of its {layers} layers multiply integers"
+    if difference <= LARGEST_DIFFERENCE:
+        yield f"its logits are those of the float32 model (within {difference:.1e}): it computes in float"
 
 
 def in_batches(predict: Any, images: NDArray[Any], size: int) -> NDArray[np.float32]:

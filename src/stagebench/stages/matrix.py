@@ -3,90 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from typing import Literal
+from typing import Any
 
-from stagebench.case import COMPUTING, DEPLOYMENT_STAGES, Case, Stage
+from stagebench.case import AXES, Axis, Case
 from stagebench.frameworks import FRAMEWORKS
+from stagebench.stages.stage import Stage
+
+Values = Mapping[str, Sequence[Any]]
+"""By axis; of `deploy`, none stands for every export format that a framework has."""
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """The values of each axis; the cases are their product."""
+def cases(stage: type[Stage], environments: Mapping[str, str], values: Values) -> list[Case]:
+    """Return every case of a stage once, those of a group next to each other.
 
-    environments: Mapping[str, str]
-    """Name of the framework in each environment."""
-    devices: Sequence[str] = ("cpu",)
-    batch_sizes: Sequence[int] = (32,)
-    workers: Sequence[int] = (0,)
-    cache: Sequence[str] = ("on",)
-    augment: Sequence[str] = ("on",)
-    recipes: Sequence[str] = ("matched",)
-    precision: Sequence[str] = ("float32",)
-    execution: Sequence[str] = ("default",)
-    deploy: Sequence[str] = ()
-    """Forms in which models are deployed; empty: every one that a framework has."""
-    quantize: Sequence[str] = ("none",)
+    Args:
+        stage: which axes apply is a matter of its traits.
+        environments: name of the framework in each.
+        values: of every axis.
 
-    def cases(self, stage: Stage) -> list[Case]:
-        """Every case of a stage once, rivals next to each other."""
-        found = self._deployed(stage) if stage in DEPLOYMENT_STAGES else self._of_pipeline(stage)
-        return list(dict.fromkeys(found))
-
-    def _of_pipeline(self, stage: Stage) -> Iterator[Case]:
-        computing = stage in COMPUTING
-        variants = product(self.precision, self.execution) if computing else [("float32", "default")]
-        auto: Sequence[int | Literal["auto"]] = ("auto",)
-        for device, batch_size, cache, augment, (precision, execution), recipe, environment in product(
-            self.devices,
-            self.batch_sizes,
-            self.cache,
-            self.augment,
-            variants,
-            self.recipes,
-            self.environments,
-        ):
-            framework = FRAMEWORKS[self.environments[environment]]
-            # A framework that chooses its loading threads is one case, not one for each number of workers.
-            for workers in auto if framework.chooses_workers else self.workers:
-                yield Case(
-                    framework.name,
-                    device,
-                    batch_size,
-                    workers,
-                    cache,
-                    augment,
-                    recipe,
-                    environment,
-                    precision,
-                    framework.execution(execution),
-                )
-
-    def _deployed(self, stage: Stage) -> Iterator[Case]:
-        """Yield the cases of a stage at which there is no data loading to be varied.
-
-        An exported file is of one batch size: the first. Latency is that of single images, so that batch 1 is
-        measured too.
-        """
-        sizes = (1, *self.batch_sizes) if stage == "inference" else self.batch_sizes[:1]
-        for device, batch_size, recipe, environment in product(
-            self.devices, sizes, self.recipes, self.environments
-        ):
-            framework = FRAMEWORKS[self.environments[environment]]
-            workers: int | Literal["auto"] = "auto" if framework.chooses_workers else 0
-            case = Case(framework.name, device, batch_size, workers, "on", "on", recipe, environment)
-            for form, quantize in product(framework.export_formats, self.quantize):
-                if self.deploy and form.name not in self.deploy:
+    """
+    axes = [axis for axis in AXES.values() if axis.applies(stage.traits)]
+    apart = [axis for axis in axes if axis.separates]
+    together = [axis for axis in axes if not axis.separates]
+    found: dict[Case, None] = {}
+    for group in product(*(stage.values(axis.name, values[axis.name]) for axis in apart)):
+        settings = {axis.name: value for axis, value in zip(apart, group, strict=True)}
+        for case in _of_a_group(environments, together, values):
+            case = replace(case, **settings).at(stage.traits)
+            if case.deploy:
+                form = FRAMEWORKS[case.framework].export_format(case.deploy)
+                deployed = stage.deployed(case, form)
+                if deployed is None:
                     continue
-                deployed = replace(case, deploy=form.name, quantize=quantize)
-                if quantize == "none" and stage == "inference" and form.in_process:
-                    for precision, execution in product(self.precision, self.execution):
-                        if (actual := framework.execution(execution)) in form.executions:
-                            yield replace(deployed, precision=precision, execution=actual)
-                elif quantize in form.quantize and (
-                    (stage == "inference" and "float32" in self.precision)
-                    or (stage == "quantization" and quantize != "none")
-                    or (stage == "exporting" and quantize == "none" and not form.in_process)
-                ):
-                    yield deployed
+                case = deployed
+            found[case] = None
+    return list(found)
+
+
+def _of_a_group(environments: Mapping[str, str], axes: Sequence[Axis], values: Values) -> Iterator[Case]:
+    for recipe, (environment, name) in product(values["recipe"], environments.items()):
+        framework = FRAMEWORKS[name]
+        own = {axis.name: framework.values(axis, values[axis.name]) for axis in axes} | {"recipe": [recipe]}
+        for combination in product(*own.values()):
+            yield Case(name, environment, **dict(zip(own, combination, strict=True)))

@@ -1,24 +1,40 @@
-"""What a stage is to a worker process: set it up, prepare an execution, run it, say what it did."""
+"""What a stage is: what is set up and timed, what makes it valid, how little work it could be."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar
 
-from stagebench.case import Workload
+from stagebench.case import Case, Trait, Workload
+from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks import ExportFormat
 from stagebench.frameworks.contract import Operation, Pipeline, StartingPoint
 
-Step = Literal["set_up", "cold", "round"]
-"""What a worker process does with a stage: it sets it up, then executes it once, then in rounds."""
-STEPS: tuple[Step, ...] = get_args(Step)
+Outcome = Mapping[str, Any]
+"""What an execution did, in plain data."""
+Amounts = Mapping[str, float]
+"""How much of each resource a stage takes, by the names in `machine.peak_rates.RESOURCES`."""
+FLOAT_BYTES = 4
 
 
-class StageRun(ABC):
-    """A stage of one case. Only `run` is timed."""
+class Stage(ABC):
+    """A stage of one case, in its worker process. Only `run` is timed.
 
-    trains_in: tuple[Step, ...] = ()
-    """The steps that train `workload.epochs` epochs: what they cost grows with it."""
+    What is said of the stage itself is on the class, and known in the pytest process too.
+    """
+
+    name: ClassVar[str]
+    order: ClassVar[int]
+    """Its place among the stages."""
+    colour: ClassVar[str]
+    """Of its part of a bar in charts."""
+    traits: ClassVar[tuple[Trait, ...]] = ()
+    minimum_rounds: ClassVar[int] = 5
+    """In each process, where their number is not given."""
+    on_host: ClassVar[bool] = False
+    """Whether its work is the processor's on every device."""
 
     def __init__(
         self,
@@ -57,3 +73,45 @@ class StageRun(ABC):
         """Run the stage once more under a profiler; see `Pipeline.profile`."""
         self.prepare()
         return self.pipeline.profile(path, self.run)
+
+    @classmethod
+    def validate(
+        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
+    ) -> Iterator[str]:
+        """Yield a sentence for everything that is wrong with what was executed.
+
+        Args:
+            outcomes: of every execution, by process, the cold one first.
+            case: which was executed.
+            workload: what was to be computed.
+            manifest: on which data set.
+
+        """
+        yield from ()
+
+    @classmethod
+    def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts | None:
+        """Return what the stage cannot do without on a CPU in float32, or None where that is not known.
+
+        Args:
+            case: decides whether files are decoded.
+            workload: decides the sizes of image and model.
+            outcome: of an execution: how many images it saw, how large its file was.
+
+        """
+        return None
+
+    @classmethod
+    def values(cls, axis: str, asked: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of an axis that the stage is measured with, of those that were asked for."""
+        return asked
+
+    @classmethod
+    def deployed(cls, case: Case, form: ExportFormat) -> Case | None:
+        """Return the case that is measured where this one is asked for, in a format; None: there is none."""
+        return case
+
+
+def decoded(case: Case, images: int) -> dict[str, float]:
+    """Return how many files a stage must decode, of which there is nothing to say where they are cached."""
+    return {"jpegs": float(images)} if case.cache == "off" else {}

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from stagebench.case import ALL_STAGES, Case, Stage
+from stagebench.case import Case
 from stagebench.results.result import Result
+from stagebench.stages import STAGES
 from stagebench.statistics.group import floor_of
 from stagebench.statistics.noise import noise_floor
 from stagebench.statistics.ranking import log_ratios
 from stagebench.statistics.ratio import Ratio, independent_ratio, paired_ratio
 from stagebench.statistics.verdict import MINIMUM_PROCESSES, SMALLEST_DIFFERENCE, verdict
 
-Key = tuple[Stage, Case]
+Key = tuple[str, Case]
 Side = Mapping[Key, Result]
 """What was measured of a base, a head, or the base once more, by what they have in common."""
 EQUAL = {
@@ -31,7 +32,7 @@ EQUAL = {
 class Change:
     """What may be said of a stage and case from the base to the head."""
 
-    stage: Stage
+    stage: str
     case: Case
     word: Literal["FASTER", "SLOWER", "SAME", "UNKNOWN", "ADDED", "REMOVED"]
     base: Result | None = None
@@ -60,7 +61,7 @@ class FailOn:
 
     overall: float = 0.0
     """As a share; below the smallest difference that a verdict tells, every SLOWER does."""
-    of_stage: Mapping[Stage, float] = field(default_factory=dict)
+    of_stage: Mapping[str, float] = field(default_factory=dict)
     """Where a stage has a limit of its own."""
 
     @classmethod
@@ -71,10 +72,10 @@ class FailOn:
             stage, _, limit = part.strip().rpartition("=")
             word, colon, percent = limit.partition(":")
             share = _share(percent) if colon else 0.0
-            if word != "slower" or share is None or (stage and stage not in ALL_STAGES):
+            if word != "slower" or share is None or (stage and stage not in STAGES):
                 raise ArgumentTypeError(
                     f"{part!r} is not slower, slower:PERCENT% (of {SMALLEST_DIFFERENCE:.0%} or more) or "
-                    f"STAGE=slower:PERCENT%, with a stage of {', '.join(ALL_STAGES)}"
+                    f"STAGE=slower:PERCENT%, with a stage of {', '.join(STAGES)}"
                 )
             if stage:
                 found = replace(found, of_stage={**found.of_stage, stage: share})

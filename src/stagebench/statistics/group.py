@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stagebench.case import Case, Stage
+from stagebench.case import Case
 from stagebench.results.result import Result
 from stagebench.statistics.noise import MINIMUM_PAIRS, noise_floor
 from stagebench.statistics.ranking import fastest, ratios_to_fastest
@@ -22,7 +22,7 @@ class Group:
     results: Sequence[Result]
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> str:
         return self.results[0].stage
 
     @property

@@ -8,6 +8,8 @@ from statistics import median
 import numpy as np
 
 from stagebench.case import Case
+from stagebench.run.aa_copy import is_aa_copy
+from stagebench.run.sample import Measurement
 from stagebench.statistics.ratio import Ratio, Rounds, paired_ratio
 
 Timings = Mapping[Case, Sequence[Rounds]]
@@ -30,6 +32,13 @@ def widest(timings: Timings) -> float:
     return max(ratio.half_width for ratio in ratios_to_fastest(timings).values())
 
 
-def log_ratios(case: Sequence[Rounds], twin: Sequence[Rounds]) -> list[float]:
+def width_of(measurements: Mapping[Case, Measurement]) -> float:
+    """Return the widest interval among the user's cases; of one that has an A/A copy alone, that with it."""
+    of_user = {case: result for case, result in measurements.items() if not is_aa_copy(case)}
+    compared = of_user if len(of_user) > 1 else measurements
+    return widest({case: result.seconds for case, result in compared.items()})
+
+
+def log_ratios(case: Sequence[Rounds], copy: Sequence[Rounds]) -> list[float]:
     """Return the logarithm of the ratio of two cases in each pair of processes that ran at the same time."""
-    return [float(np.log(median(a) / median(b))) for a, b in zip(case, twin, strict=True)]
+    return [float(np.log(median(a) / median(b))) for a, b in zip(case, copy, strict=True)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebench.datasets import default_cache_folder
+from stagebench.datasets.cache import default_cache_folder
 from stagebench.machine.files import write
 from stagebench.report.comparison import AGAIN, Comparison, comparison_of, json_of, markdown_of, text_of
 from stagebench.report.output import STEP_SUMMARY, append_to_step_summary

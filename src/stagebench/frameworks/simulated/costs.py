@@ -19,7 +19,7 @@ class Cost:
     """From one fresh process to the next; all rounds of a process share it."""
     round_noise: float = 0.0
     drift: float = 0.0
-    """How far the machine's speed swings up and down, as a logarithm; all rivals share it."""
+    """How far the machine's speed swings up and down, as a logarithm; all cases share it."""
     period: float = 30.0
     """Seconds that a swing takes."""
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stagebench.case import Stage
 from stagebench.networks.article import NETWORK
 
-Act = Callable[[Stage], str | None]
+Act = Callable[[str], str | None]
 """Takes the time of a stage, and returns the fault that it must show."""
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 
 BABBLE_BYTES = 50 * 2**20
 

@@ -19,14 +19,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stagebench.case import Case, Stage, Workload
-from stagebench.datasets import Manifest
+from stagebench.case import Case, Workload
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import (
     Epoch,
     Evaluation,
-    Facts,
     Layer,
     Operation,
+    RuntimeInfo,
     Split,
     UnavailableError,
     WatchedEpoch,
@@ -96,8 +96,8 @@ class Pipeline:
     def synchronize(self) -> None:
         pass
 
-    def facts(self) -> Facts:
-        return Facts("1.0", "", 1)
+    def runtime_info(self) -> RuntimeInfo:
+        return RuntimeInfo("1.0", "", 1)
 
     def watch_training(self) -> WatchedEpoch:
         start = time.perf_counter()
@@ -140,7 +140,7 @@ class Pipeline:
         labels = np.array(self.manifest.labels(split), np.int64)
         return np.split(labels, range(self.case.batch_size, len(labels), self.case.batch_size))
 
-    def _act(self, stage: Stage | Literal["opening"]) -> str | None:
+    def _act(self, stage: str | Literal["opening"]) -> str | None:
         """Take time or fail as the script says, and return the fault that the stage itself must show."""
         script = self.script.get(stage)
         if script is None or self.case.workers != script.get("workers", self.case.workers):

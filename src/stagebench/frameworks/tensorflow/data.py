@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 
 AUTOTUNE = tf.data.AUTOTUNE

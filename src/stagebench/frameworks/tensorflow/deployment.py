@@ -63,7 +63,7 @@ class Deployer:
             case "litert":
                 from stagebench.frameworks.tensorflow.litert import LiteRTRunner
 
-                return LiteRTRunner(path, self.case.batch_size, self.pipeline.facts().threads)
+                return LiteRTRunner(path, self.case.batch_size, self.pipeline.runtime_info().threads)
             case "onnx":
                 from stagebench.frameworks.onnx import OnnxRunner
 

@@ -13,14 +13,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
     Evaluation,
-    Facts,
     Layer,
     Operation,
+    RuntimeInfo,
     Split,
     UnavailableError,
     WatchedEpoch,
@@ -54,7 +54,7 @@ class Pipeline:
                     f"tensorflow {tf.__version__} sees no CUDA device; in an environment without torch, "
                     "pip install 'tensorflow[and-cuda]' brings what it needs"
                 )
-            for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, its rivals' too
+            for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, that of the other cases too
                 tf.config.experimental.set_memory_growth(gpu, True)
         elif case.precision == "float16":
             raise UnavailableError("float16 is for GPUs: TensorFlow's CPU kernels take bfloat16 instead")
@@ -109,7 +109,7 @@ class Pipeline:
         if self.case.device == "cuda":
             tf.test.experimental.sync_devices()
 
-    def facts(self) -> Facts:
+    def runtime_info(self) -> RuntimeInfo:
         name = ""
         if self.case.device == "cuda":
             gpu = tf.config.list_physical_devices("GPU")[0]
@@ -117,7 +117,7 @@ class Pipeline:
         # Unless told otherwise, TensorFlow takes one thread for each processor that it may use.
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or usable or 1
-        return Facts(tf.__version__, name, threads)
+        return RuntimeInfo(tf.__version__, name, threads)
 
     def watch_training(self) -> WatchedEpoch:
         watched = data.WatchedBatches(self._loader("train"))

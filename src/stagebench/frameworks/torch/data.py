@@ -14,7 +14,7 @@ from torchvision import transforms
 from torchvision.transforms import functional, v2
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.lifetime import end_with_parent
 

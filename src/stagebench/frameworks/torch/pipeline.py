@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
     Evaluation,
-    Facts,
     Layer,
     Operation,
+    RuntimeInfo,
     Split,
     WatchedEpoch,
 )
@@ -103,9 +103,9 @@ class Pipeline:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def facts(self) -> Facts:
+    def runtime_info(self) -> RuntimeInfo:
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else ""
-        return Facts(str(torch.__version__), name, torch.get_num_threads())
+        return RuntimeInfo(str(torch.__version__), name, torch.get_num_threads())
 
     def watch_training(self) -> WatchedEpoch:
         start = perf_counter()

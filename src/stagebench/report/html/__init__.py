@@ -8,7 +8,6 @@ from typing import Any
 
 from stagebench.article import published, write_up
 from stagebench.article.ledger import cost_legend, cost_tables
-from stagebench.case import STAGES
 from stagebench.report import sentences, tables
 from stagebench.report.chart import described
 from stagebench.report.charts import charts
@@ -18,6 +17,7 @@ from stagebench.report.figures import about
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed
+from stagebench.stages import PIPELINE
 
 LISTED_GROUPS = 4
 """Settings of a stage up to which the page shows each; of more it counts them, and lists them folded."""
@@ -36,7 +36,7 @@ def page(report: Report) -> str:
         costs=[(cost_legend(run), found) for run in report.runs if (found := cost_tables(run))],
         verdicts=[_verdict(report, number) for number in range(len(report.runs))],
         about=about,
-        of_pipeline=not report.stages or any(stage in STAGES for stage in report.stages),
+        of_pipeline=not report.stages or any(stage in PIPELINE for stage in report.stages),
         deployment=_deployment(report, list(drawn)),
         profiles=profile_tables(report),
         profile_note=NOTE,

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.tensorflow.data import DECODE, RESIZE
 

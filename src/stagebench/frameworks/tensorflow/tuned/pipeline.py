@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Evaluation, Split
 from stagebench.frameworks.memory import retain_freed_memory
 from stagebench.frameworks.tensorflow import model as network
@@ -57,6 +57,6 @@ class Pipeline(tensorflow.Pipeline):
     def _loader(self, split: Split) -> tf.data.Dataset:
         if split not in self._loaders:
             self._loaders[split] = data.loader(
-                split, self.case, self.workload, self.manifest, self.facts().threads
+                split, self.case, self.workload, self.manifest, self.runtime_info().threads
             )
         return self._loaders[split]

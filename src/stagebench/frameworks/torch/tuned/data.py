@@ -34,7 +34,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from stagebench.case import Case, Workload
-from stagebench.datasets import Manifest
+from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.lifetime import end_with_parent
 

@@ -5,49 +5,39 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stagebench.case import Case, Stage, plain
+from stagebench.case import AXES, Case
 from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
 from stagebench.machine.info import machine_info
-from stagebench.run.schedule import Conditions
 
-TWIN = " again"
-
-
-def twin(case: Case) -> Case:
-    """Return a case equal to this one, to measure it against."""
-    return replace(case, environment=case.environment + TWIN)
-
-
-def is_twin(case: Case) -> bool:
-    """Say whether the case is the copy of another."""
-    return case.environment.endswith(TWIN)
+KINDS = {"stage", "framework", "device"}
+"""Conditions in which a floor that differs is not worth a word."""
 
 
 class NoiseStore:
-    """The file `noise.json`: pairs of equal cases, by machine, stage, device, framework and workload."""
+    """The file `noise.json`: pairs of equal cases, by machine, stage, case, versions and session."""
 
-    def __init__(self, folder: Path, conditions: Conditions) -> None:
+    def __init__(self, folder: Path, **session: Any) -> None:
+        """Open the file in a folder; `session` is what a floor is for beside stage, case and versions."""
         self._path = folder / "noise.json"
-        self._conditions = conditions
         info = machine_info()
         # A host's name says nothing of its noise, and those of CI runners change.
-        self._machine = {name: info[name] for name in ("system", "machine", "cpu", "memory_bytes", "gpus")}
+        machine = {name: info[name] for name in ("system", "machine", "cpu", "memory_bytes", "gpus")}
+        self._session = {"machine": machine, **session}
 
-    def keep(self, stage: Stage, case: Case, log_ratios: Sequence[float]) -> None:
-        """Write what a case and its twin differed by, in place of what was found before.
+    def keep(self, stage: str, case: Case, versions: Mapping[str, str], log_ratios: Sequence[float]) -> None:
+        """Write what a case and its A/A copy differed by, in place of what was found before.
 
         Raises:
             StorageError: the file cannot be written.
 
         """
-        entry = {**self._conditions_of(stage, case), "case": case.id}
+        entry = {**self._conditions(stage, case, versions), "case": case.id}
         with self._locked():
             others = [
                 other
@@ -57,35 +47,28 @@ class NoiseStore:
             entries = [*others, {**entry, "log_ratios": list(log_ratios)}]
             write(self._path, json.dumps(entries, indent=1).encode())
 
-    def log_ratios(self, stage: Stage, case: Case) -> list[float] | str:
+    def log_ratios(self, stage: str, case: Case, versions: Mapping[str, str]) -> list[float] | str:
         """Return the pairs of all cases like this one, or why there are none."""
-        wanted = self._conditions_of(stage, case)
+        wanted = self._conditions(stage, case, versions)
         found: list[float] = []
-        missing = "no noise floor: give --noise, or run `stagebench noise` with the same options"
+        missing = "no noise floor: run once more with --noise and the same options"
         for entry in self._entries():
             apart = [name for name, value in wanted.items() if entry.get(name) != value]
             if not apart:
                 found += entry["log_ratios"]
-            elif not {"stage", "device", "framework"} & set(apart):
-                missing = (
-                    f"noise floor of another {' and '.join(apart)}: give --noise, or run `stagebench noise`"
-                )
+            elif KINDS.isdisjoint(apart):
+                missing = f"noise floor of another {' and '.join(apart)}: run once more with --noise"
         return found or missing
 
-    def _conditions_of(self, stage: Stage, case: Case) -> dict[str, Any]:
-        """Return what a floor is for. Batch size, cache and the like are pooled."""
-        schedule = self._conditions.schedule
+    def _conditions(self, stage: str, case: Case, versions: Mapping[str, str]) -> dict[str, Any]:
+        """Return what a floor is for. Cases that differ in nothing but axes that are `pooled` share one."""
+        axes = {name: getattr(case, name) for name, axis in AXES.items() if not axis.pooled}
         conditions = {
-            "machine": self._machine,
+            **self._session,
             "stage": stage,
-            "device": case.device,
             "framework": case.framework,
-            "recipe": case.recipe,
-            "workload": {
-                **plain(self._conditions.workload),
-                "data set": self._conditions.manifest.fingerprint,
-            },
-            "schedule": {name: getattr(schedule, name) for name in ("rounds", "threads", "retain_memory")},
+            "versions": dict(versions),
+            **axes,
         }
         plain_values: dict[str, Any] = json.loads(json.dumps(conditions))
         return plain_values

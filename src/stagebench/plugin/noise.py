@@ -1,0 +1,47 @@
+"""The noise floors of a session: its own A/A comparisons are kept, those of earlier ones are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stagebench.case import Case, plain
+from stagebench.machine.noise import NoiseStore
+from stagebench.run.sample import Failure, Measurement
+from stagebench.run.schedule import Conditions
+from stagebench.statistics.noise import MINIMUM_PAIRS
+from stagebench.statistics.ranking import log_ratios
+
+
+class NoiseFloors:
+    """What equal cases differ by under the conditions of a session."""
+
+    def __init__(self, folder: Path, conditions: Conditions) -> None:
+        schedule = conditions.schedule
+        self._environments = conditions.environments
+        self._store = NoiseStore(
+            folder,
+            workload={**plain(conditions.workload), "data set": conditions.manifest.fingerprint},
+            schedule={name: getattr(schedule, name) for name in ("rounds", "threads", "retain_memory")},
+        )
+
+    def keep(self, stage: str, case: Case, result: Measurement | Failure, copy: object) -> None:
+        """Keep what a case and its A/A copy differed by, if both have enough processes.
+
+        Raises:
+            StorageError: it cannot be kept.
+
+        """
+        if not isinstance(result, Measurement) or not isinstance(copy, Measurement):
+            return
+        if len(result.processes) >= MINIMUM_PAIRS and result.rounds:
+            self._store.keep(stage, case, self._versions(case), log_ratios(result.seconds, copy.seconds))
+
+    def info(self, stage: str, case: Case) -> dict[str, Any]:
+        """Return what is known of the noise of cases like this one, by the keys of `extra_info`."""
+        found = self._store.log_ratios(stage, case, self._versions(case))
+        missing = isinstance(found, str)
+        return {"noise_log_ratios": None if missing else found, "noise_missing": found if missing else None}
+
+    def _versions(self, case: Case) -> dict[str, str]:
+        return self._environments[case.environment].versions()

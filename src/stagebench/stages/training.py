@@ -1,0 +1,72 @@
+"""Stage `training`: `--epochs` epochs over the training split, each time from the same initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any
+
+from stagebench.case import Case, Workload
+from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks.contract import Epoch
+from stagebench.networks import NETWORKS
+from stagebench.stages.stage import Amounts, Outcome, Stage, decoded
+
+BATCHES_TO_LEARN = 5
+"""Batches an epoch from which on its loss falls: the first step or two may raise it."""
+
+
+class Training(Stage):
+    """Data loading included, as the framework overlaps it."""
+
+    name = "training"
+    order = 3
+    colour = "#d9700a"
+    traits = ("loads_data", "computes")
+
+    def set_up(self) -> None:
+        self.pipeline.build_model()
+        self.initial_weights = self.pipeline.weights()
+        self.data_wait_fraction: float | None = None
+
+    def prepare(self) -> None:
+        self.pipeline.set_weights(self.initial_weights)
+
+    def run(self) -> list[Epoch]:
+        return self.pipeline.train(self.workload.epochs)
+
+    def outcome(self, result: list[Epoch]) -> dict[str, Any]:
+        epochs = [*result]
+        if self.data_wait_fraction is None:
+            # One more epoch, off the clock: it shows the wait for batches, and that the loss falls.
+            watched = self.pipeline.watch_training()
+            epochs.append(watched.epoch)
+            self.data_wait_fraction = watched.data_wait_seconds / watched.seconds
+        return {
+            "images": sum(epoch.images for epoch in result),
+            "losses": [epoch.loss for epoch in epochs],
+            "accuracies": [epoch.accuracy for epoch in epochs],
+            "loss": result[-1].loss,
+            "accuracy": result[-1].accuracy,
+            "data_wait_fraction": self.data_wait_fraction,
+        }
+
+    @classmethod
+    def validate(
+        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
+    ) -> Iterator[str]:
+        expected = workload.epochs * len(manifest.train)
+        learns = len(manifest.train) >= BATCHES_TO_LEARN * case.batch_size
+        for outcome in (outcome for process in outcomes for outcome in process):
+            images, losses = outcome["images"], outcome["losses"]
+            if images != expected:
+                yield f"trained on {images} images, not {expected}"
+            if not all(map(isfinite, losses)):
+                yield f"loss per epoch is not finite: {losses}"
+            elif learns and len(losses) > 1 and losses[-1] >= losses[0]:
+                yield f"loss per epoch does not fall: {losses}"
+
+    @classmethod
+    def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
+        operations = NETWORKS[case.network].training_operations(workload.classes, workload.input_size)
+        return {**decoded(case, outcome["images"]), "operations": float(outcome["images"]) * operations}
