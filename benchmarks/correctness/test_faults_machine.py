@@ -25,6 +25,8 @@ from stagebench.run.environments import Environment
 from stagebench.run.sample import Failure
 from stagebench.run.schedule import Conditions, Schedule
 from stagebench.run.session import Session
+from stagebench.stages import STAGES
+from stagebench.statistics.ranking import width_of
 from suite import ANY_FRAMEWORK
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -103,7 +105,7 @@ def test_what_a_case_takes_is_estimated_from_its_axes(monkeypatch, stage, change
     monkeypatch.setattr(memory, "_shm", lambda: None)
     case = Case(**{**vars(CASE), "workers": 0, **changes})
 
-    found = memory.shortage(stage, [case], Workload(2), MANIFEST)
+    found = memory.shortage(STAGES[stage], [case], Workload(2), MANIFEST)
 
     assert (
         found is None if needed is None else f"about {needed:,} MiB of memory, 700 MiB are" in (found or "")
@@ -118,8 +120,8 @@ def test_rivals_are_in_memory_at_the_same_time(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda moment: 3000 * MIB)
     cases = [Case(**{**vars(CASE), "workers": 0, "recipe": recipe}) for recipe in ("matched", "published")]
 
-    assert memory.shortage("training", cases[:1], Workload(2), MANIFEST) is None
-    assert "about 3,544 MiB" in (memory.shortage("training", cases, Workload(2), MANIFEST) or "")
+    assert memory.shortage(STAGES["training"], cases[:1], Workload(2), MANIFEST) is None
+    assert "about 3,544 MiB" in (memory.shortage(STAGES["training"], cases, Workload(2), MANIFEST) or "")
 
 
 @pytest.mark.fault(
@@ -132,7 +134,7 @@ def test_a_group_for_which_memory_is_short_now_fails_and_the_session_does_not(
     monkeypatch.setattr(memory, "memory_bytes", lambda moment: 0 if moment == "now" else 2**50)
     environments = {CASE.environment: Environment(CASE.environment, CASE.framework)}
     conditions = Conditions(Workload(100), small_dataset, environments, Schedule())
-    session = Session([("training", CASE)], conditions, tmp_path, None, Progress(io.StringIO()))
+    session = Session([("training", CASE)], conditions, tmp_path, None, Progress(io.StringIO()), width_of)
 
     result = session.measured("training", CASE)
 

@@ -1,4 +1,4 @@
-"""`stagebench ledger`: what `published` does otherwise than `matched`, and what that costs."""
+"""`stagebench ledger`: how `published` differs from `matched`, and what that costs."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.nightly("`published` promises no equal work")
 def test_the_ledger_lists_what_differs_in_each_framework(framework: str) -> None:
-    rows = {row.choice: row for row in measure_differences([framework])}
+    rows = {row.choice: row for row in measure_differences(framework)}
     common = {"initial conv1/kernel, standard deviation", "initial dense2/kernel, standard deviation"}
     if framework == "torch":
         loss = "reported loss, last batch of 14 instead of 32 images"

@@ -17,7 +17,9 @@ from stagebench.networks.article import NETWORK
 from stagebench.run.peak import PeakRates, peak_seconds
 from stagebench.run.process import WorkerProcess
 from stagebench.run.sample import Measurement, ProcessRecord, Sample
-from stagebench.stages import PIPELINE
+from stagebench.stages import PIPELINE, STAGES
+from stagebench.stages.model_building import ModelBuilding
+from stagebench.stages.stage import Stage
 
 CASE = Case("torch", "torch")
 WORKLOAD = Workload(classes=100)
@@ -69,6 +71,19 @@ def test_on_a_gpu_only_files_have_a_peak(stage):
 
 def test_where_no_rate_was_measured_there_is_no_peak():
     assert peak_seconds("training", CASE, measurement({}), WORKLOAD) is None
+
+
+class Unruled(ModelBuilding):
+    """A stage that says nothing of its least work."""
+
+    name = "unruled"
+    least_work = Stage.least_work
+
+
+def test_a_stage_without_a_rule_has_no_peak(monkeypatch):
+    monkeypatch.setitem(STAGES, "unruled", Unruled)
+
+    assert peak_seconds("unruled", CASE, measurement(RATES), WORKLOAD) is None
 
 
 def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):

@@ -231,3 +231,12 @@ def test_the_agreement_of_rankings_counts_pairs_that_differ_in_both(seed):
 def test_a_run_of_no_preset_is_not_compared_with_the_article():
     assert comparisons(article_run(ROWS, preset="quick")) == []
     assert agreement([]) == (0, 0)
+
+
+def test_the_options_of_a_best_setting_measure_its_environment_alone():
+    case = replace(matrix()[0], environment="torch@2.14.1")
+
+    given = options(case)
+
+    assert "--frameworks=none --env=torch@2.14.1=PYTHON --devices=cpu" in given
+    assert options(matrix()[0]).startswith("--frameworks=torch --devices=cpu")

@@ -73,6 +73,12 @@ def test_a_killed_session_is_resumed_with_what_it_had_finished(suite, journals):
     assert journals() == [], "the journal of a session that ended well is left behind"
 
 
+def test_a_resumed_session_says_of_which_groups_it_has_no_profile(suite, journal):
+    result = suite.run(*OPTIONS, "--resume", "--profile=profiles")
+
+    result.stdout.fnmatch_lines("*data_loading*: taken from the interrupted run, which has no profile of it")
+
+
 def test_a_resumed_session_saves_what_an_uninterrupted_one_does(suite, journal):
     suite.run(*OPTIONS, "--resume")
     suite.run(*OPTIONS)

@@ -191,8 +191,8 @@ def test_precision_ends_when_its_time_is_spent(suite, equal):
     assert {b["extra_info"]["stopped_by"] for b in run["benchmarks"]} == {"max_time"}
 
 
-def test_precision_of_a_case_without_rival_is_not_asked_for(suite, equal):
-    result = suite.run(*TRAINING, "--precision=1%", "--processes=2")
+def test_an_interval_is_not_asked_of_a_case_alone(suite, equal):
+    result = suite.run(*TRAINING, "--within=1%", "--processes=2")
 
     result.assert_outcomes(passed=1)
     (run,) = suite.saved()

@@ -1,9 +1,8 @@
-"""What the recipe `published` computes otherwise than `matched`, measured framework by framework."""
+"""How the recipe `published` differs from `matched`, measured framework by framework."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
@@ -87,29 +86,21 @@ class Pipeline:
         return {name: stated[recipe].get(name, defaults[name].default) for name in stated["matched"]}
 
 
-def measure_differences(frameworks: Sequence[str]) -> list[Difference]:
-    """Compare the recipes of each framework in a worker process of its own, on the CPU.
-
-    Args:
-        frameworks: real ones, which must be installed.
+def measure_differences(framework: str) -> list[Difference]:
+    """Compare the recipes of a real framework, which must be installed, in a worker process on the CPU.
 
     Raises:
         DatasetError, StorageError: there is no space for a small data set.
-        WorkerError: a worker process died, or its pipeline raised.
+        WorkerError: the worker process died, or its pipeline raised.
 
     """
-    differences = []
     with scratch_folder() as folder:
         manifest = prepare(DATASET, folder / "dataset", lambda *_: None)
-        for framework in frameworks:
-            logs = folder / framework
-            logs.mkdir()
-            with WorkerProcess(framework, logs) as worker:
-                differences += _Comparison(worker, framework, manifest, logs).differences()
-    return differences
+        with WorkerProcess(framework, folder) as worker:
+            return _BothRecipes(worker, framework, manifest, folder).differences()
 
 
-class _Comparison:
+class _BothRecipes:
     """Both recipes of one framework, one after the other in one worker process."""
 
     def __init__(self, worker: WorkerProcess, framework: str, manifest: Manifest, folder: Path) -> None:

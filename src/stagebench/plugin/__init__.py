@@ -48,6 +48,7 @@ from stagebench.run.schedule import Conditions
 from stagebench.run.session import Session
 from stagebench.run.trained import trained_weights
 from stagebench.stages import STAGES
+from stagebench.stages.stage import Executions
 from stagebench.statistics.ranking import width_of
 
 PARAMETERS = [field.name for field in fields(Case)]
@@ -242,12 +243,13 @@ def measuring(
 
 def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
     """Measure, before the first time is taken, how `published` differs from `matched`."""
-    real = [name for name in frameworks if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing()]
-    try:
-        found = measure_differences(real) if real else []
-    except (DatasetError, StorageError, WorkerError) as error:
-        progress.finish(f"what `published` does differently could not be measured: {error}")
-        return []
+    found: list[Difference] = []
+    for name in frameworks:
+        if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing():
+            try:
+                found += measure_differences(name)
+            except (DatasetError, StorageError, WorkerError) as error:
+                progress.finish(f"how `published` differs in {name} could not be measured: {error}")
     if found:
         progress.finish(f"measured {len(found)} choices in which `published` differs from `matched`")
     return found
@@ -288,7 +290,8 @@ def validate(stage: str, case: Case, workload: Workload, manifest: Manifest) -> 
 
     def validate_measurement(measurement: Measurement) -> None:
         outcomes = [[sample.outcome for sample in process.executions] for process in measurement.processes]
-        wrong = dict.fromkeys(STAGES[stage].validate(outcomes, case.complete, workload, manifest))
+        ran = Executions(outcomes, case.complete, workload, manifest)
+        wrong = dict.fromkeys(STAGES[stage].validate(ran))
         if wrong:
             pytest.fail(f"fails validation, its timings are discarded: {'; '.join(wrong)}", pytrace=False)
 

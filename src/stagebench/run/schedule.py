@@ -256,7 +256,8 @@ class _CaseRun:
     def finish(self, first: bool) -> None:
         peaks = self._request("peaks")
         pictures = self._request("pictures") if first and self.stage == "data_loading" else None
-        self.record = ProcessRecord(self.runtime, self.cold, self.rounds, **peaks, pictures=pictures)
+        known = {"runtime": self.runtime, "cold": self.cold, "rounds": self.rounds, "pictures": pictures}
+        self.record = self._read(ProcessRecord, {**peaks, **known})
 
     def profile(self, folder: Path) -> None:
         """Have the stage profiled, once its times are taken."""

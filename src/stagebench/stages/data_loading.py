@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from stagebench.case import Case, Workload
-from stagebench.datasets.manifest import Manifest
-from stagebench.stages.stage import FLOAT_BYTES, Amounts, Outcome, Stage, decoded
+from stagebench.stages.stage import FLOAT_BYTES, Amounts, Executions, Outcome, Stage, decoded
 
 
 class DataLoading(Stage):
@@ -31,11 +30,9 @@ class DataLoading(Stage):
         }
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        expected = np.bincount(manifest.labels("train")).tolist()
-        if any(outcome["images_per_class"] != expected for process in outcomes for outcome in process):
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        expected = np.bincount(ran.manifest.labels("train")).tolist()
+        if any(outcome["images_per_class"] != expected for outcome in ran.outcomes):
             yield "an epoch is not every training image once"
 
     @classmethod

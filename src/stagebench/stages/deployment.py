@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stagebench.case import Case, Trait, Workload
-from stagebench.datasets.manifest import Manifest
+from stagebench.case import Case, Trait
 from stagebench.frameworks.contract import Runner, StartingPoint
 from stagebench.networks import NETWORKS
-from stagebench.stages.stage import Outcome, Stage
+from stagebench.stages.stage import Executions, Stage
 
 LARGEST_DIFFERENCE = 1e-4
 """Of logits, between a deployed float32 model and the framework's own."""
@@ -71,11 +70,9 @@ class DeploymentStage(Stage):
         }
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        for outcome in (outcome for process in outcomes for outcome in process):
-            yield from validate_deployed(case, outcome)
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        for outcome in ran.outcomes:
+            yield from validate_deployed(ran.case, outcome)
 
     @classmethod
     def values(cls, axis: str, asked: Sequence[Any]) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from math import isfinite
 from typing import Any
@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from stagebench.case import Case, Workload
-from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import contract
 from stagebench.networks import NETWORKS
-from stagebench.stages.stage import Amounts, Outcome, Stage, decoded
+from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
 
 class Evaluation(Stage):
@@ -46,14 +45,12 @@ class Evaluation(Stage):
         return float(np.concatenate(hits).mean())
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        chance, images = 1 / workload.classes, len(manifest.test)
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        chance, images = 1 / ran.workload.classes, len(ran.manifest.test)
         # One image may fall on the other side of a tie: batches differ in size. Below float32 more may, where
         # `tuned` folds BatchNorm, which rounds otherwise (4 of 400 in bfloat16).
-        ties = 1.5 if case.precision == "float32" else 1.5 + 0.02 * images
-        for outcome in (outcome for process in outcomes for outcome in process):
+        ties = 1.5 if ran.case.precision == "float32" else 1.5 + 0.02 * images
+        for outcome in ran.outcomes:
             accuracy, expected = outcome["accuracy"], outcome["expected_accuracy"]
             if outcome["images"] != images:
                 yield f"saw {outcome['images']} of {images} images"
@@ -63,7 +60,7 @@ class Evaluation(Stage):
                 yield f"accuracy {accuracy}, but the logits say {expected}"
             if not accuracy > chance - 4 * (chance / images) ** 0.5:
                 yield f"accuracy {accuracy} is below chance"
-        for process in outcomes:
+        for process in ran.by_process:
             accuracies = {outcome["accuracy"] for outcome in process}
             if len(accuracies) > 1:
                 yield f"one model, evaluated several times, has accuracies {accuracies}"

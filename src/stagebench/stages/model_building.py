@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from stagebench.case import Case, Workload
-from stagebench.datasets.manifest import Manifest
 from stagebench.networks import NETWORKS
-from stagebench.stages.stage import FLOAT_BYTES, Amounts, Outcome, Stage
+from stagebench.stages.stage import FLOAT_BYTES, Amounts, Executions, Outcome, Stage
 
 
 class ModelBuilding(Stage):
@@ -31,10 +30,8 @@ class ModelBuilding(Stage):
         }
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        models = [outcome for process in outcomes for outcome in process]
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        models = ran.outcomes
         if models[0]["trainable_parameters"] <= 0:
             yield "the model has nothing to train"
         if any(model != models[0] for model in models):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
-from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Pipeline
-from stagebench.stages.stage import Amounts, Outcome, Stage
+from stagebench.stages.stage import Amounts, Executions, Outcome, Stage
 
 LARGEST_DIFFERENCE = 1e-5
 """Of logits, between a model and what its file makes of it."""
@@ -49,10 +48,8 @@ class ModelSaving(Stage):
         }
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        difference = max(outcome["logit_difference"] for process in outcomes for outcome in process)
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        difference = max(outcome["logit_difference"] for outcome in ran.outcomes)
         if not difference <= LARGEST_DIFFERENCE:
             yield f"a saved and loaded model's logits differ by {difference:.1e} from the model's own"
 

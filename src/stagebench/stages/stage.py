@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,22 @@ Outcome = Mapping[str, Any]
 Amounts = Mapping[str, float]
 """How much of each resource a stage takes, by the names in `machine.peak_rates.RESOURCES`."""
 FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Executions:
+    """What was executed of a case, and what was to be computed."""
+
+    by_process: Sequence[Sequence[Outcome]]
+    """The cold one first."""
+    case: Case
+    workload: Workload
+    manifest: Manifest
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Those of all processes."""
+        return [outcome for process in self.by_process for outcome in process]
 
 
 class Stage(ABC):
@@ -75,18 +92,8 @@ class Stage(ABC):
         return self.pipeline.profile(path, self.run)
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        """Yield a sentence for everything that is wrong with what was executed.
-
-        Args:
-            outcomes: of every execution, by process, the cold one first.
-            case: which was executed.
-            workload: what was to be computed.
-            manifest: on which data set.
-
-        """
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        """Yield a sentence for everything that is wrong with what was executed."""
         yield from ()
 
     @classmethod

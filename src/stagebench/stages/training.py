@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
 from stagebench.case import Case, Workload
-from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Epoch
 from stagebench.networks import NETWORKS
-from stagebench.stages.stage import Amounts, Outcome, Stage, decoded
+from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
 BATCHES_TO_LEARN = 5
 """Batches an epoch from which on its loss falls: the first step or two may raise it."""
@@ -52,12 +51,10 @@ class Training(Stage):
         }
 
     @classmethod
-    def validate(
-        cls, outcomes: Sequence[Sequence[Outcome]], case: Case, workload: Workload, manifest: Manifest
-    ) -> Iterator[str]:
-        expected = workload.epochs * len(manifest.train)
-        learns = len(manifest.train) >= BATCHES_TO_LEARN * case.batch_size
-        for outcome in (outcome for process in outcomes for outcome in process):
+    def validate(cls, ran: Executions) -> Iterator[str]:
+        expected = ran.workload.epochs * len(ran.manifest.train)
+        learns = len(ran.manifest.train) >= BATCHES_TO_LEARN * ran.case.batch_size
+        for outcome in ran.outcomes:
             images, losses = outcome["images"], outcome["losses"]
             if images != expected:
                 yield f"trained on {images} images, not {expected}"
