@@ -129,7 +129,7 @@ def test_a_run_of_one_recipe_is_refused(save: Save, capsys: pytest.CaptureFixtur
 
 def test_rounds_without_a_neighbour_are_refused(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(pair()[0], benchmark(CASE, MATCHED[:2]))
-    assert_refused(path, f"{path} holds rivals of unequal processes or rounds", capsys)
+    assert_refused(path, f"{path} holds a group of unequal processes or rounds", capsys)
 
 
 def test_a_run_that_does_not_say_what_differs_is_refused(

@@ -282,7 +282,7 @@ def test_a_run_from_before_reads_as_it_did():
     content["stagebench"]["not_measured"] = [failed]
     run = run_of("", content)
 
-    assert set(run.cases) == set(matrix())
+    assert {case for case in run.cases if case.cache} == set(matrix())
     assert (case.precision, case.execution, case.deploy, case.quantize) == ("float32", "default", "", "none")
     text = page(Report([run]))
     assert 'id="pipeline"' in text
@@ -357,7 +357,7 @@ def test_a_history_follows_deployed_models(tmp_path):
 
     assert history.passed_over == [f"{tmp_path}/0001.json is the same run as {tmp_path}/0000.json"]
     assert [one.stage for one in history.series] == sorted(
-        (one.stage for one in history.series), key=STAGES.index
+        (one.stage for one in history.series), key=list(STAGES).index
     )
     assert "tensorflow litert ptq" in history_page(history)
 
@@ -397,6 +397,6 @@ def test_markdown_has_every_table_of_the_deployed_models():
     titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
     for title in ("From trained to deployed", "the suite's own check", "every deployed case"):
         assert titles.count(title) == 1, title
-    assert {"latency of single calls", "steps of quantisation", "the quantisation write-up"} <= set(titles)
+    assert {"latency of single calls", "steps of quantization", "the quantization write-up"} <= set(titles)
     assert "int8 (ptq) by litert" in text
     assert {stage for stage in DEPLOYMENT if stage in titles} == {*DEPLOYMENT}

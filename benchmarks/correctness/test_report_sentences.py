@@ -60,18 +60,18 @@ def test_a_groups_sentence_gives_ratio_and_interval_and_claims_no_more_than_the_
     for group in groups:
         found = outcome(group)
         sentence = group_sentence(found, by_recipe=False)
-        rival, figures = rival_in(sentence)
-        winner, loser = result_of(group, found.winner.label(by_recipe=False)), result_of(group, rival)
+        other, figures = other_in(sentence)
+        winner, loser = result_of(group, found.winner.label(by_recipe=False)), result_of(group, other)
         expected = paired_ratio(loser.rounds, winner.rounds)
         assert figures == pytest.approx([expected.estimate, *expected.interval], rel=6e-3), sentence
         assert stated_time(sentence) == pytest.approx(winner.median_seconds, rel=6e-3), sentence
         verdict = group.verdicts[loser.case].word
         assert (" is faster " in sentence) == (verdict == "SLOWER"), sentence
-        assert sentence.startswith("Nobody can tell") == (verdict == "UNKNOWN"), sentence
+        assert sentence.startswith("Inconclusive") == (verdict == "UNKNOWN"), sentence
         assert sentence.startswith("No difference above 5%") == (verdict == "SAME"), sentence
 
 
-def rival_in(sentence: str) -> tuple[str, list[float]]:
+def other_in(sentence: str) -> tuple[str, list[float]]:
     """Return who is said to be slower, or as fast, and the three figures of the ratio."""
     if faster := re.search(rf"{RATIO} as fast as ([^.]+)\.$", sentence):
         return faster[4], [float(faster[n]) for n in (1, 2, 3)]
@@ -85,20 +85,20 @@ def stated_time(sentence: str) -> float:
     return float(value.replace(",", "")) * UNIT[unit]
 
 
-def test_of_several_rivals_of_one_framework_the_fastest_is_compared():
+def test_of_several_cases_of_one_framework_the_fastest_is_compared():
     run = a_run(workers=(0, 2, 4), batch_sizes=(32,))
     for group in run.groups:
-        (rival,) = outcome(group).rivals
-        others = [result for result in group.results if result.case.framework == rival[0].framework]
-        assert rival[1].estimate == min(group.ratios[result.case].estimate for result in others)
+        (other,) = outcome(group).others
+        same = [result for result in group.results if result.case.framework == other[0].framework]
+        assert other[1].estimate == min(group.ratios[result.case].estimate for result in same)
 
 
-def test_of_one_framework_alone_its_cases_are_rivals():
+def test_of_one_framework_alone_its_cases_are_compared():
     run = run_of("", saved_run([case for case in matrix(batch_sizes=(32,)) if case.framework == "torch"]))
     for group in run.groups:
-        rivals = len(group.results) - 1  # of two numbers of workers, where there are workers
-        assert len(outcome(group).rivals) == rivals
-        assert ("nothing else" in group_sentence(outcome(group), by_recipe=False)) == (not rivals)
+        others = len(group.results) - 1  # of two numbers of workers, where there are workers
+        assert len(outcome(group).others) == others
+        assert ("nothing else" in group_sentence(outcome(group), by_recipe=False)) == (not others)
 
 
 def test_a_case_alone_is_compared_with_nothing():
@@ -116,12 +116,12 @@ def test_the_sentence_of_a_stage_counts_its_groups_and_spans_their_ratios(noise,
     for outcomes in outcomes_by_stage(a_run(noise)).values():
         sentence = stage_sentence(outcomes, by_recipe=False)
         words = Counter(found.word for found in outcomes)
-        said = {"faster": r"is faster", "same": r"there is no difference", "unknown": r"nobody can tell"}
+        said = {"faster": r"is faster", "same": r"there is no difference", "unknown": r"it is inconclusive"}
         for word, text in said.items():
             some = r"(?:all )?(\d+)(?: of \d+)? settings|the (one) setting"
             counted = re.findall(rf"[Ii]n (?:{some}) (?:\w+ )?{text}", sentence)
             assert sum(int(many or 1) for many, _ in counted) == words[word], sentence
-        won = [ratio for found in outcomes if found.word == "faster" for _, ratio in found.rivals]
+        won = [ratio for found in outcomes if found.word == "faster" for _, ratio in found.others]
         if won:
             low, high = re.search(rf"95% intervals from {NUMBER} to {NUMBER}\)", sentence).groups()
             assert float(low) == pytest.approx(min(ratio.interval[0] for ratio in won), rel=6e-3)

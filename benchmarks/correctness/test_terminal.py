@@ -10,7 +10,7 @@ import pytest
 
 from stagebench.case import Case
 from stagebench.plugin.progress import Progress, roughly
-from stagebench.report.terminal import late_leads, summary_lines
+from stagebench.report.terminal import break_evens, summary_lines
 from stagebench.results.result import Result
 from stagebench.run.schedule import Status
 from stagebench.statistics.group import Group
@@ -58,27 +58,26 @@ def test_the_summary_fits_every_terminal_and_leaves_no_figure_out(width, results
     assert "1,234M" in text
 
 
-def test_a_lead_that_the_first_execution_loses_is_called_late():
+def test_a_slow_cold_start_has_its_break_even():
     late = result(TENSORFLOW, [1.0], cold=4.5)
-    rival = result(TORCH, [1.4])  # 2.8 s, then 1.4 s each time: 2.8, 4.2, 5.6, 7.0, 8.4, 9.8
+    other = result(TORCH, [1.4])  # 2.8 s, then 1.4 s each time: 2.8, 4.2, 5.6, 7.0, 8.4, 9.8
     # 4.5 s, then 1 s:                                         4.5, 5.5, 6.5, 7.5, 8.5, 9.5
 
-    assert list(late_leads(Group([rival, late]), named_by_recipe=False)) == [
-        "training: tensorflow, in total, is faster than torch, 20w only from execution 6 on: its first takes "
-        "1.70 s longer."
+    assert list(break_evens(Group([other, late]), named_by_recipe=False)) == [
+        "training: tensorflow against torch, 20w: break-even after 6 executions (cold start +1.70 s)."
     ]
-    assert list(late_leads(Group(SLOWER), named_by_recipe=False)) == []
+    assert list(break_evens(Group(SLOWER), named_by_recipe=False)) == []
     as_fast = result(TORCH, [1.01])
-    assert list(late_leads(Group([as_fast, late]), named_by_recipe=False)) == [], "1% is no lead"
+    assert list(break_evens(Group([as_fast, late]), named_by_recipe=False)) == [], "1% is no lead"
 
 
-def test_the_share_of_the_machines_limit_stands_beside_the_time():
+def test_the_share_of_the_machines_peak_stands_beside_the_time():
     lines = summary_lines([result(TORCH, [1.0], limit_seconds=0.47)], 100)
 
     (header,) = [line for line in lines if "median" in line]
-    assert "limit" in header
+    assert "% of peak" in header
     assert " 47% " in lines[lines.index("training") + 1]
-    assert "limit" not in " ".join(summary_lines([result(TORCH, [1.0])], 100)), "none is known"
+    assert "% of peak" not in " ".join(summary_lines([result(TORCH, [1.0])], 100)), "none is known"
 
 
 def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
@@ -88,7 +87,7 @@ def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
 
     (header,) = [line for line in lines if "median" in line]
     assert "images/s" not in header
-    assert "limit" in header
+    assert "% of peak" in header
 
 
 @pytest.mark.parametrize(("group", "words"), [(SLOWER, ["SLOWER", "FASTER"]), (SAME, ["SAME", "SAME"])])

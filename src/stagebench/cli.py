@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_ledger(subcommands: Subcommands) -> None:
     command = subcommands.add_parser(
         "ledger",
-        help="list what the recipe `published` does otherwise than `matched`, and what that costs",
-        description="Read from a saved run what the recipe `published` computes otherwise than `matched` and "
-        "what that costs, and print both as Markdown.",
+        help="list how the recipe `published` differs from `matched`, and what that costs",
+        description="Read from a saved run how the recipe `published` differs from `matched` and what "
+        "that costs, and print both as Markdown.",
     )
     command.add_argument("run", metavar="RUN.json", type=Path, help=f"what `{COMMAND}RUN.json` wrote")
     command.set_defaults(run_command=lambda chosen: print_ledger(chosen.run))

@@ -1,4 +1,4 @@
-"""The ledger in Markdown: what the recipe `published` does otherwise than `matched`, and what that costs."""
+"""The ledger in Markdown: how the recipe `published` differs from `matched`, and what that costs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def cost_tables(run: Run) -> list[Table]:
     costs, tables = cost_of_published(run), []
     for settings in dict.fromkeys(case.settings for _, case in costs):
         ratios = {key: ratio for key, ratio in costs.items() if key[1].settings == settings}
-        rivals = list(dict.fromkeys(case for _, case in ratios))
+        columns = list(dict.fromkeys(case for _, case in ratios))
         stages = in_order([stage for stage, _ in ratios])
-        rows = [Row((stage, *(str(ratios.get((stage, case), "")) for case in rivals))) for stage in stages]
-        tables.append(Table(settings, ("stage", *map(_column, rivals)), rows))
+        rows = [Row((stage, *(str(ratios.get((stage, case), "")) for case in columns))) for stage in stages]
+        tables.append(Table(settings, ("stage", *map(_column, columns)), rows))
     return tables
 
 

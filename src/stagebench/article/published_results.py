@@ -4,7 +4,7 @@ Times: https://github.com/infocusp/tf_pt_benchmarking. Its tables are of CIFAR-1
 and resized to 32x32: seed 25, 20 epochs. The rows of `deepfashion`, a larger data set, say neither the device
 nor how many epochs.
 
-Quantisation: https://github.com/abhilad1009/Pytorch_vs_Tensorflow and its paper, of ResNet18 without
+Quantization: https://github.com/abhilad1009/Pytorch_vs_Tensorflow and its paper, of ResNet18 without
 BatchNorm on CIFAR-10, on a CPU.
 """
 
@@ -43,7 +43,7 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class PublishedFigure:
-    """A figure of the write-up on quantisation."""
+    """A figure of the write-up on quantization."""
 
     framework: str
     model: str
@@ -58,7 +58,7 @@ class PublishedFigure:
 
 @cache
 def published_quantization() -> tuple[PublishedFigure, ...]:
-    """Return the figures of the write-up on quantisation, a framework's baseline before its other models."""
+    """Return the figures of the write-up on quantization, a framework's baseline before its other models."""
     with files("stagebench.article").joinpath("published_quantization.csv").open(encoding="utf-8") as lines:
         return tuple(
             PublishedFigure(

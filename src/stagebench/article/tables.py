@@ -14,7 +14,8 @@ COLUMNS = ("Framework", "Batch Size", "Num Workers", "Caching", "Training Time",
 WINNER = "\N{HUNDRED POINTS SYMBOL}"
 NOTE = (
     f"{WINNER}: the shortest training time, its 95% interval apart from that of every other row. Where no "
-    "row has the mark, nobody can tell. Rows were measured one after the other, rivals in turns."
+    "row has the mark, it is inconclusive. Rows were measured one after the other, the cases of a group "
+    "interleaved."
 )
 
 

@@ -1,4 +1,4 @@
-"""The write-up on quantisation, drawn again from a run, with the figures that it published beside it."""
+"""The write-up on quantization, drawn again from a run, with the figures that it published beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stagebench.report.tables import Row, Table
 KINDS = {"none": "baseline", "ptq": "PTQ", "qat": "QAT"}
 """What the write-up calls what `quantize` can be."""
 BASELINE = KINDS["none"]
-TITLE = "the quantisation write-up"
+TITLE = "the quantization write-up"
 NOTE = (
     "Published: ResNet18 without BatchNorm on CIFAR-10, "
     "https://github.com/abhilad1009/Pytorch_vs_Tensorflow and its paper. Here model and data are others: "

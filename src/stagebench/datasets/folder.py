@@ -175,8 +175,8 @@ def _read(file: Path) -> tuple[os.stat_result, bytes]:
 def _decode(content: bytes) -> None:
     """Accept what every decoder of the pipelines takes for the same pixels.
 
-    Pillow repairs some damage that TensorFlow refuses or repairs otherwise. Of 6,000 mutated JPEGs none that
-    libjpeg-turbo decodes without a warning was decoded differently; of those with one, 1 in 200 was.
+    Pillow repairs some damage that TensorFlow refuses or repairs in another way. Of 6,000 mutated JPEGs none
+    that libjpeg-turbo decodes without a warning was decoded differently; of those with one, 1 in 200 was.
     """
     import simplejpeg  # worker processes import this module too, in environments that lack it
 

@@ -1,4 +1,4 @@
-"""The charts of a history: the times of rivals over dates or versions, one chart for each group of them."""
+"""The charts of a history: times over dates or versions, one chart for each group of cases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stagebench.case import Case
 from stagebench.history.history import LONGEST, SHORTEST, History, Point, Series, Subject, version_order
 from stagebench.report.chart import Chart, Spec, Values, look
 from stagebench.report.figures import duration, interval, name, short, unit_of
-from stagebench.report.report import AXES
+from stagebench.report.report import AXES, in_order_of_values, told
 from stagebench.report.tables import Row, Table, words
 from stagebench.statistics.change_points import Step
 from stagebench.statistics.ratio import digits
@@ -51,9 +51,7 @@ class Panels:
     def axes(self) -> dict[str, list[Any]]:
         """The values of each axis in this history, in order."""
         return {
-            axis: sorted(
-                {of[axis] for of in map(_axes, self.subjects)}, key=lambda v: (isinstance(v, str), v)
-            )
+            axis: in_order_of_values(of[axis] for of in map(_axes, self.subjects))
             for axis in (_axes(self.subjects[0]) if self.subjects else ())
         }
 
@@ -68,15 +66,15 @@ class Panels:
 
     def described(self) -> list[dict[str, Any]]:
         """Return what charts and filters need to know of each subject."""
-        by_name = [{axis.replace(" ", "_"): str(of) for axis, of in _axes(s).items()} for s in self.subjects]
+        by_name = [{axis.replace(" ", "_"): told(of) for axis, of in _axes(s).items()} for s in self.subjects]
         return [{**axes, "label": self.label(s.case)} for axes, s in zip(by_name, self.subjects, strict=True)]
 
     def label(self, case: Case) -> str:
-        """Name a case among its rivals."""
+        """Name a case within its group."""
         return name(case, by_recipe=len(self.axes["recipe"]) > 1)
 
     def settings(self, subject: Subject) -> str:
-        """Name what all rivals of a subject share, its machine and workload only where there are several."""
+        """Name what the cases of a group share, machine and workload only where there are several."""
         several = [axis for axis in ("machine", "workload") if len(self.axes[axis]) > 1]
         framework = f"{subject.case.framework}, " if self.history.axis == "version" else ""
         settings = f"{framework}{subject.case.settings}"

@@ -96,7 +96,7 @@ def _jpegs(ground: Ground) -> float:
 
 def _written_bytes(ground: Ground) -> float:
     """Bytes a second into a new file as large as a model's; like the stage, it is not flushed to the disk."""
-    path, content = ground.folder / "limit", bytes(ground.file_bytes)
+    path, content = ground.folder / "peak", bytes(ground.file_bytes)
 
     def write() -> None:
         path.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def _written_bytes(ground: Ground) -> float:
 
 def _read_bytes(ground: Ground) -> float:
     """Bytes a second from a file as large as a model's, which the system holds in memory."""
-    path = ground.folder / "limit"
+    path = ground.folder / "peak"
     path.write_bytes(bytes(ground.file_bytes))
     return ground.file_bytes / _shortest(path.read_bytes)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.report.report import AXES, Entry, Report
+from stagebench.report.report import AXES, Entry, Report, told
 from stagebench.report.tables import Table
 
 Values = list[dict[str, Any]]
@@ -55,7 +55,7 @@ def complete(chart: Chart, report: Report) -> Spec:
 
 def described(entry: Entry) -> dict[str, Any]:
     """Return what charts show of a case."""
-    axes = {axis.replace(" ", "_"): str(value(entry.case)) for axis, value in AXES.items()}
+    axes = {axis.replace(" ", "_"): told(value(entry.case)) for axis, value in AXES.items()}
     label = f"{entry.name}\n{entry.settings}" if entry.settings else entry.name
     return {**axes, "kind": entry.case.framework, "label": label, "of": entry.settings, "run": entry.run + 1}
 

@@ -213,8 +213,8 @@ def _limit_chart(report: Report) -> Chart:
         {"mark": {"type": "text", "color": "#111111"}, "encoding": {**position, "text": {"field": "text"}}},
     ]
     return Chart(
-        "limits",
-        "per cent of the machine's limit",
+        "peak",
+        "% of the machine's peak",
         "100% is what this machine could do at best, as measured beside the rounds.",
         {"height": {"step": ROW_HEIGHT}, "layer": layer},
         values,
@@ -251,7 +251,9 @@ def _scaling_chart(report: Report, stage: str, axis: str) -> Chart:
             "encoding": {**common, "y": y, **framework, "tooltip": tooltip(y, "images/s")},
         },
     ]  # fmt: skip
-    caption = "Bars are 95% intervals. Settings were measured one after the other, rivals in turns."
+    caption = (
+        "Bars are 95% intervals. Settings were measured one after the other, cases of a group interleaved."
+    )
     if axis == "workers":
         caption += " auto: the framework sizes its own threads."
     spec = {"height": 240, "layer": layer}

@@ -74,8 +74,10 @@ def comparison_of(base: Run, head: Run, of_base: str | None = None, of_head: str
     """
     together = base.label == head.label
     again = f"{of_base}{AGAIN}" if of_base else ""
-    twin = side_of(base, again) if any(result.case.environment == again for result in base.results) else None
-    changes = compare(side_of(base, of_base), side_of(head, of_head), twin, together)
+    aa_copy = (
+        side_of(base, again) if any(result.case.environment == again for result in base.results) else None
+    )
+    changes = compare(side_of(base, of_base), side_of(head, of_head), aa_copy, together)
     return Comparison(of_base or base.label, of_head or head.label, changes, together)
 
 

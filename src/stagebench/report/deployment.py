@@ -14,7 +14,7 @@ from stagebench.results.result import Result
 from stagebench.stages import DEPLOYMENT
 
 STEPS = ("calibration", "training", "conversion")
-"""Of quantisation, in their order."""
+"""Of quantization, in their order."""
 PERCENTILES = ("median", "p95", "p99")
 
 
@@ -206,7 +206,7 @@ def latency_table(models: Sequence[Deployed]) -> Table:
 
 
 def steps_table(models: Sequence[Deployed]) -> Table:
-    """What the steps of quantisation take, and training for it beside ordinary training."""
+    """What the steps of quantization take, and training for it beside ordinary training."""
     rows = []
     for one in models:
         steps = one.figure("step_seconds") or {}
@@ -218,14 +218,14 @@ def steps_table(models: Sequence[Deployed]) -> Table:
             rows.append(_row(one, (one.name, *cells, *more)))
     columns = ("deployment", *STEPS, "an ordinary epoch", "added")
     note = (
-        "training: one quantisation-aware epoch; added: by how much it takes longer than an ordinary one. "
+        "training: one quantization-aware epoch; added: by how much it takes longer than an ordinary one. "
         "conversion: all that is no other step, writing the file included."
     )
-    return without_empty(Table("steps of quantisation", columns, rows, note))
+    return without_empty(Table("steps of quantization", columns, rows, note))
 
 
 def added_training(one: Deployed) -> float | None:
-    """Return by which share an epoch of quantisation-aware training takes longer than an ordinary one."""
+    """Return by which share an epoch of quantization-aware training takes longer than an ordinary one."""
     training = (one.figure("step_seconds") or {}).get("training")
     ordinary = one.figure("float32_training_seconds")
     return training / ordinary - 1 if training and ordinary else None

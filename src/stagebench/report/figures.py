@@ -57,7 +57,7 @@ def share(part: float) -> str:
 
 
 def name(case: Case, by_recipe: bool) -> str:
-    """Name a case among its rivals; `by_recipe` where they have several recipes."""
+    """Name a case within its group; `by_recipe` where there are several recipes."""
     return case.label(by_recipe)
 
 
@@ -70,7 +70,7 @@ def ratio_with_interval(ratio: Ratio) -> str:
 
 
 def relative(result: Result, group: Group) -> str:
-    """Write the time of a case relative to the fastest of its group; nothing if it has no rival."""
+    """Write the time of a case relative to the fastest of its group; nothing if it is alone."""
     if result.case in group.ratios:
         return ratio_with_interval(group.ratios[result.case])
     return "1" if group.ratios else ""

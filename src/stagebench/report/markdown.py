@@ -53,7 +53,7 @@ def _lines(report: Report) -> Iterator[str]:
             )
             yield f"- **{tables.words(stage)}**: {escaped(told)}"
         for reason in sentences.reasons(run):
-            yield f"- Nobody can tell: {escaped(reason)}."
+            yield f"- Inconclusive: {escaped(reason)}."
         for best in sentences.best_settings(run):
             told = sentences.best_sentence(best, report.by_recipe)
             options = sentences.options(best.result.case).translate(NOT_IN_CODE)

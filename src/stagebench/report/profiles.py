@@ -15,8 +15,8 @@ from stagebench.results.result import Result
 SHOWN = 10
 """Operations of each case."""
 NOTE = (
-    "The costliest operations of each case, rivals side by side, as a profiler saw them in one more "
-    "execution, off the clock. time: in the operation itself, without those that it calls, summed over "
+    "The costliest operations of each case, those of a group side by side, as a profiler saw them in one "
+    "more execution, off the clock. time: in the operation itself, without those that it calls, summed over "
     "threads."
 )
 
@@ -29,7 +29,7 @@ ALIKE: tuple[Callable[[Case], tuple[str, ...]], ...] = (
 
 
 def profile_tables(report: Report) -> list[Table]:
-    """Return a table for every two rivals of which there is a profile, stage by stage."""
+    """Return a table for every two cases of a group of which there is a profile, stage by stage."""
     return [
         _table(f"{words(stage)}, {group.settings}", pair)
         for stage in report.stages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -39,6 +39,16 @@ def fixed(axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {axis: value for axis, value in alone.items() if LATER.get(axis) != value}
 
 
+def told(value: object) -> str:
+    """Write an axis's value; nothing where it does not apply, so that no filter hides the case."""
+    return "" if value is None else str(value)
+
+
+def in_order_of_values(values: Iterable[Any]) -> list[Any]:
+    """Return values of an axis once each, numbers before words; None, where it does not apply, is none."""
+    return sorted({*values} - {None}, key=lambda value: (isinstance(value, str), value))
+
+
 @dataclass(frozen=True)
 class Entry:
     """A case of a run, by its place in the report."""
@@ -47,7 +57,7 @@ class Entry:
     run: int
     case: Case
     name: str
-    """What tells it apart from its rivals: `torch, 2w`."""
+    """What tells it apart within its group: `torch, 2w`."""
     settings: str
     """What tells its group apart from other groups: `batch 32, cache on`; empty where there is one only."""
 
@@ -80,17 +90,14 @@ class Report:
     def varying(self) -> dict[str, list[Any]]:
         """The values of each axis in this report, in order."""
         cases = [case for run in self.runs for case in run.cases]
-        return {
-            axis: sorted({value(case) for case in cases} - {None}, key=lambda v: (isinstance(v, str), v))
-            for axis, value in AXES.items()
-        }
+        return {axis: in_order_of_values(value(case) for case in cases) for axis, value in AXES.items()}
 
     @property
     def stages(self) -> list[str]:
         return in_order([result.stage for run in self.runs for result in run.results])
 
     def results(self, stage: str) -> Iterator[tuple[Entry, Result, Group]]:
-        """Yield every result of a stage with its group, rivals next to each other."""
+        """Yield every result of a stage with its group, those of a group next to each other."""
         for number, run in enumerate(self.runs):
             for group in run.groups:
                 if group.stage == stage:

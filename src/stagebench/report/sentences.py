@@ -25,10 +25,10 @@ class Outcome:
 
     group: Group
     word: Literal["faster", "same", "unknown", "alone"]
-    rivals: Sequence[tuple[Case, Ratio]]
+    others: Sequence[tuple[Case, Ratio]]
     """The fastest case of every other side, and its time divided by the group's fastest."""
     sides: bool
-    """Whether there are several sides, frameworks and recipes; of one alone, each case is a rival."""
+    """Whether there are several sides, frameworks and recipes; of one alone, each case is compared."""
 
     @property
     def winner(self) -> Case:
@@ -47,13 +47,13 @@ def outcome(group: Group) -> Outcome:
     for case in sorted(group.ratios, key=lambda case: group.ratios[case].estimate):
         if not sides or _side(case) != _side(winner):
             best.setdefault(_side(case) if sides else case, case)
-    rivals = [(case, group.ratios[case]) for case in best.values()]
+    others = [(case, group.ratios[case]) for case in best.values()]
     words = {verdict.word for case in best.values() if (verdict := group.verdicts[case])}
-    if not rivals:
-        return Outcome(group, "alone", rivals, sides)
+    if not others:
+        return Outcome(group, "alone", others, sides)
     if words == {"SLOWER"}:
-        return Outcome(group, "faster", rivals, sides)
-    return Outcome(group, "same" if words == {"SAME"} else "unknown", rivals, sides)
+        return Outcome(group, "faster", others, sides)
+    return Outcome(group, "same" if words == {"SAME"} else "unknown", others, sides)
 
 
 def _side(case: Case) -> tuple[str, str]:
@@ -61,19 +61,19 @@ def _side(case: Case) -> tuple[str, str]:
 
 
 def group_sentence(found: Outcome, by_recipe: bool) -> str:
-    """Say who is faster in a group by how much, with the interval, or that nobody can tell."""
+    """Say who is faster in a group by how much, with the interval, or that it is inconclusive."""
     winner, median = name(found.winner, by_recipe), time_of(found.group.fastest)
     if found.word == "alone":
         return f"{winner} takes {median}; nothing else was measured in this setting."
     if found.word == "faster":
-        parts = [f"{_ratio(ratio)} as fast as {name(case, by_recipe)}" for case, ratio in found.rivals]
+        parts = [f"{_ratio(ratio)} as fast as {name(case, by_recipe)}" for case, ratio in found.others]
         return f"{winner} is faster ({median}): {', '.join(parts)}."
     if found.word == "same":
-        parts = [f"{name(case, by_recipe)} takes {_ratio(ratio)} as long" for case, ratio in found.rivals]
+        parts = [f"{name(case, by_recipe)} takes {_ratio(ratio)} as long" for case, ratio in found.others]
         allowed = f"{SMALLEST_DIFFERENCE:.0%}"
         return f"No difference above {allowed}: {winner} takes {median}; {', '.join(parts)}."
-    parts = [f"{name(case, by_recipe)} took {_ratio(ratio)} as long" for case, ratio in found.rivals]
-    return f"Nobody can tell: {winner} took {median}; {', '.join(parts)}."
+    parts = [f"{name(case, by_recipe)} took {_ratio(ratio)} as long" for case, ratio in found.others]
+    return f"Inconclusive: {winner} took {median}; {', '.join(parts)}."
 
 
 def _ratio(ratio: Ratio) -> str:
@@ -93,7 +93,7 @@ def stage_sentence(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
             parts.append(f"in {_of(won, outcomes)} {who} is faster, {_by_how_much(won)}")
     told = {
         "same": f"there is no difference above {SMALLEST_DIFFERENCE:.0%}",
-        "unknown": f"nobody can tell ({_ahead(outcomes, by_recipe)})",
+        "unknown": f"it is inconclusive ({_ahead(outcomes, by_recipe)})",
         "alone": "there was nothing to compare with",
     }
     for word, text in told.items():
@@ -104,7 +104,7 @@ def stage_sentence(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
 
 
 def _ahead(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
-    """Say whose time was the least where nobody can tell, in how many settings."""
+    """Say whose time was the least where it is inconclusive, in how many settings."""
     ahead = Counter(_who(found, outcomes, by_recipe) for found in outcomes if found.word == "unknown")
     return f"the least time: {', '.join(f'{who} in {count}' for who, count in ahead.most_common())}"
 
@@ -125,7 +125,7 @@ def _of(some: Sequence[Outcome], outcomes: Sequence[Outcome]) -> str:
 
 def _by_how_much(won: Sequence[Outcome]) -> str:
     """Write the range of the ratios of several groups, and that of their intervals."""
-    ratios = [ratio for found in won for _, ratio in found.rivals]
+    ratios = [ratio for found in won for _, ratio in found.others]
     estimates = [ratio.estimate for ratio in ratios]
     bounds = [bound for ratio in ratios for bound in ratio.interval or ()]
     by = " to ".join(dict.fromkeys((digits(min(estimates)), digits(max(estimates)))))

@@ -69,7 +69,7 @@ def words(stage: str) -> str:
 
 def stage_table(report: Report, stage: str) -> Table:
     """Every case of a stage: times, interval, ratio and verdict."""
-    columns = ["case", "median", "95% interval", "rounds", "cold", "images/s", "of the limit", "peak"]
+    columns = ["case", "median", "95% interval", "rounds", "cold", "images/s", "% of peak", "memory"]
     rows = []
     for entry, result, group in report.results(stage):
         verdict = group.verdicts[result.case]
@@ -118,14 +118,14 @@ def wait_table(report: Report) -> Table:
 
 
 def limit_table(report: Report) -> Table:
-    """How much of what the machine could do at best each case reaches at each stage."""
+    """Share of what the machine could do at best that each case reaches at each stage."""
     rows = []
     for entry, results in pipeline_results(report):
         reached = {stage: result.limit_fraction for stage, result in results.items()}
         if any(reached.values()):
             cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in PIPELINE)
             rows.append(Row((entry.label, *cells), entry.index))
-    return Table("per cent of the machine's limit", ("case", *map(words, PIPELINE)), rows)
+    return Table("% of the machine's peak", ("case", *map(words, PIPELINE)), rows)
 
 
 def scaling_table(report: Report, stages: Iterable[str]) -> Table:
@@ -279,10 +279,10 @@ def _pairs(values: Mapping[str, object]) -> str:
 
 
 def difference_table(run: Run) -> Table:
-    """What `published` was measured to do otherwise than `matched`."""
+    """How `published` was measured to differ from `matched`."""
     keys = ("choice", "framework", "published", "matched", "measured")
     rows = [Row(tuple(difference.get(key, "") for key in keys)) for difference in run.differences]
-    return Table("what published does otherwise", (*keys[:-1], "measured difference"), rows)
+    return Table("how published differs from matched", (*keys[:-1], "measured difference"), rows)
 
 
 def noise_table(report: Report) -> Table:
@@ -308,14 +308,13 @@ def pipeline_results(report: Report) -> list[tuple[Entry, dict[str, Result]]]:
     found: dict[tuple[str, int, Case], Result] = {}
     for stage in PIPELINE:
         found |= {(stage, entry.run, entry.case): result for entry, result, _ in report.results(stage)}
-    whole = []
+    rows: list[tuple[Entry, dict[str, Result]]] = []
     for entry in report.entries:
-        keys = {stage: (stage, entry.run, entry.case.at(STAGES[stage].traits)) for stage in PIPELINE}
-        results = {
-            stage: result
-            for stage, key in keys.items()
-            if (result := found.get(key) or found.get((stage, entry.run, entry.case)))
-        }
-        if any(result.case == entry.case for result in results.values()):
-            whole.append((entry, results))
-    return whole
+        results = {}
+        for stage in PIPELINE:
+            own = (entry.case.at(STAGES[stage].traits), entry.case)
+            if result := next((r for c in own if (r := found.get((stage, entry.run, c)))), None):
+                results[stage] = result
+        rows.append((entry, results))
+    parts = [{id(result) for result in results.values()} for _, results in rows]
+    return [row for row, part in zip(rows, parts, strict=True) if part and not any(part < p for p in parts)]

@@ -1,4 +1,4 @@
-"""The table at the end of a run: every stage with its rivals under each other."""
+"""The table at the end of a run: every stage with its cases under each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stagebench.stages import DEPLOYMENT, PIPELINE
 from stagebench.statistics.group import Group, groups_of
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
-HEADER = ("", "median", "images/s", "limit", "cold", "peak", "x fastest (95%)", "verdict")
+HEADER = ("", "median", "images/s", "% of peak", "cold", "memory", "x fastest (95%)", "verdict")
 ALIGN = "<>>>>><<"
 DEPLOYED = ("deployed", "size", "accuracy", "same", "apart", "median", "p95", "p99", "images/s")
 OF_DEPLOYED = (
@@ -44,11 +44,11 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
             rows += [(group.stage,), *(_row(result, group, not recipe) for result in group.results)]
         lines += ["", *wrap(settings + recipe, width), *_table(HEADER, ALIGN, rows, ["images/s"], width)]
         lines += _deployed(groups, width, not recipe)
-        late = [sentence for group in groups for sentence in late_leads(group, not recipe)]
-        lines += [line for sentence in late for line in wrap(sentence, width)]
+        even = [sentence for group in groups for sentence in break_evens(group, not recipe)]
+        lines += [line for sentence in even for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, not recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
-    with_limit = any(result.limit_fraction for result in results)
+    with_peak = any(result.limit_fraction for result in results)
     stages = {result.stage for result in results}
     notes = {
         PIPELINE: "2w: torch loads data in two processes; tensorflow sizes its own threads.",
@@ -57,8 +57,8 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
         f"{OF_ONE_PROCESS} over rounds of one process: process-to-process variation is not in it.",
-        *(["limit: how much of what this machine could do at best."] if with_limit else []),
-        "cold: first execution in a fresh process, not a round. peak: resident memory.",
+        *(["% of peak: share of what this machine could do at best."] if with_peak else []),
+        "cold: first execution in a fresh process, not a round. memory: the most that it held.",
         *(note for of, note in notes.items() if stages & {*of}),
         *(f"UNKNOWN: {reason}." for reason in reasons),
     ]
@@ -75,19 +75,20 @@ def _deployed(groups: Sequence[Group], width: int, named_by_recipe: bool) -> lis
     return [*table, *checks]
 
 
-def late_leads(group: Group, named_by_recipe: bool) -> Iterator[str]:
-    """Say of which rivals the fastest, in steady rounds, is behind at first, and for how long."""
+def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:
+    """Say after how many executions the fastest case has made up for a slower cold start."""
     if group.stage in DEPLOYMENT:
-        return  # a model is exported once, and of ten forms each would be late
+        return  # a model is exported once, and of ten formats each would be late
     first = group.fastest
-    for rival in group.results:
-        ahead = first.cold_seconds - rival.cold_seconds
-        gained = rival.median_seconds - first.median_seconds
-        if gained > SMALLEST_DIFFERENCE * first.median_seconds and ahead >= gained:
+    for other in group.results:
+        behind = first.cold_seconds - other.cold_seconds
+        gained = other.median_seconds - first.median_seconds
+        if gained > SMALLEST_DIFFERENCE * first.median_seconds and behind >= gained:
+            both = f"{name(first.case, named_by_recipe)} against {name(other.case, named_by_recipe)}"
+            executions = int(behind / gained) + 2
             yield (
-                f"{group.stage}: {name(first.case, named_by_recipe)}, in total, is faster than "
-                f"{name(rival.case, named_by_recipe)} only from execution {int(ahead / gained) + 2} on: its "
-                f"first takes {duration(ahead)} longer."
+                f"{group.stage}: {both}: break-even after {executions} executions (cold start "
+                f"+{duration(behind)})."
             )
 
 

@@ -56,6 +56,6 @@ class Result:
 
     @property
     def limit_fraction(self) -> float | None:
-        """The machine's limit divided by the median; None where no limit is known."""
+        """Share of the machine's peak: the time at best divided by the median; None: not known."""
         limit = self.info.get("limit_seconds")
         return limit / self.median_seconds if limit else None

@@ -30,7 +30,7 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """A case that has no time at a stage."""
+    """A case that failed or was skipped at a stage."""
 
     stage: str
     case: Case
@@ -57,7 +57,7 @@ class Run:
     pictures: Sequence[Mapping[str, str]] = ()
     """By framework, recipe and environment: `prepared` and `flipped`; see `measurement/pictures.py`."""
     differences: Sequence[Mapping[str, str]] = ()
-    """What `published` was measured to do otherwise; see `measurement/differences.py`."""
+    """How `published` was measured to differ; see `article/differences.py`."""
     groups: Sequence[Group] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,7 +136,9 @@ def run_of(label: str, content: Mapping[str, Any]) -> Run:
     )
     for group in run.groups:
         if len({tuple(map(len, result.rounds)) for result in group.results}) > 1:
-            raise RunError(f"{label} holds rivals of unequal processes or rounds: {group.results[0].case.id}")
+            raise RunError(
+                f"{label} holds a group of unequal processes or rounds: {group.results[0].case.id}"
+            )
     return run
 
 

@@ -72,7 +72,7 @@ class Environment:
     def missing(self, recipe: str = "matched", deployment: tuple[str, ...] = ()) -> str | None:
         """Say why a recipe cannot run in the environment, or None when all that it needs is there.
 
-        `deployment` are modules that a form of deployment needs.
+        `deployment` are modules that an export format needs.
         """
         framework = FRAMEWORKS[self.framework]
         if self.python == sys.executable:  # all but these is there with this package

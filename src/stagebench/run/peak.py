@@ -1,7 +1,7 @@
 """What this machine does at best: the least that a stage must do, at the rates that this machine reaches.
 
-No framework has a part in it. What a pipeline takes beyond it is overhead, or work that could be done
-otherwise.
+No framework has a part in it. What a pipeline takes beyond it is overhead, or work that could be
+done in another way.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ In 20,000 simulated comparisons, intervals that end so cover the truth in 93 to 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How much is measured of a group, and within which limits."""
+    """How much is measured of a group, and how long."""
 
     rounds: int | None = None
     """Timed rounds in each fresh process; None: by `ROUND_SECONDS`."""

@@ -48,7 +48,7 @@ class Evaluation(Stage):
     def validate(cls, ran: Executions) -> Iterator[str]:
         chance, images = 1 / ran.workload.classes, len(ran.manifest.test)
         # One image may fall on the other side of a tie: batches differ in size. Below float32 more may, where
-        # `tuned` folds BatchNorm, which rounds otherwise (4 of 400 in bfloat16).
+        # `tuned` folds BatchNorm, which rounds differently (4 of 400 in bfloat16).
         ties = 1.5 if ran.case.precision == "float32" else 1.5 + 0.02 * images
         for outcome in ran.outcomes:
             accuracy, expected = outcome["accuracy"], outcome["expected_accuracy"]

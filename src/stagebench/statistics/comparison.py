@@ -129,9 +129,9 @@ def _change(
     ratio = (
         paired_ratio(head.rounds, base.rounds) if together else independent_ratio(head.rounds, base.rounds)
     )
-    twin = paired_ratio(again.rounds, base.rounds) if again else None
+    aa = paired_ratio(again.rounds, base.rounds) if again else None
     floor = _floor(base, head, again)
-    change = Change(stage, case, "UNKNOWN", base, head, ratio, twin)
+    change = Change(stage, case, "UNKNOWN", base, head, ratio, aa)
     if different := [name for item, name in EQUAL.items() if base.info.get(item) != head.info.get(item)]:
         return replace(change, reason=f"base and head differ in {' and '.join(different)}", judged=False)
     known = floor if isinstance(floor, float) else None

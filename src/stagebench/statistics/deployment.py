@@ -51,7 +51,7 @@ class Speedup:
 
     @property
     def same_form(self) -> bool:
-        """Whether nothing but the quantisation differs; else float32 is in the framework's own form."""
+        """Whether nothing but the quantization differs; else float32 is in the framework's own form."""
         return self.float32.deploy == self.quantized.deploy
 
 

@@ -17,7 +17,7 @@ from stagebench.statistics.verdict import Verdict, verdict
 
 @dataclass(frozen=True)
 class Group:
-    """Rivals: results of one stage and of equal settings, which were measured in turns."""
+    """Results of one stage and of equal settings, which were measured interleaved."""
 
     results: Sequence[Result]
 
@@ -50,8 +50,8 @@ class Group:
         return {**dict.fromkeys(self._of_case, of_fastest.get(words)), **judged}
 
     def _judge(self, case: Case, ratio: Ratio) -> Verdict:
-        rivals = (self._of_case[case], self.fastest)
-        floors = [floor_of(rival.info, ratio.pairs, len(self.results)) for rival in rivals]
+        both = (self._of_case[case], self.fastest)
+        floors = [floor_of(one.info, ratio.pairs, len(self.results)) for one in both]
         no_floor = next((reason for reason in floors if isinstance(reason, str)), "")
         known = [share for share in floors if not isinstance(share, str)]
         return verdict(ratio, max(known) if not no_floor else None, no_floor)

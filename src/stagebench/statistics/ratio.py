@@ -43,8 +43,8 @@ class Ratio:
         return f"{digits(self.estimate)} ({digits(low)} to {digits(high)})"
 
 
-def paired_ratio(case: Sequence[Rounds], rival: Sequence[Rounds]) -> Ratio:
-    """Return the ratio of a case to a rival that was measured in turns with it.
+def paired_ratio(case: Sequence[Rounds], other: Sequence[Rounds]) -> Ratio:
+    """Return the ratio of a case to another that was measured interleaved with it.
 
     Of several processes each counts once, by the median of its rounds: rounds of one process resemble each
     other (they share its memory layout, its caches, its moment), and are no independent evidence. Of a
@@ -52,33 +52,33 @@ def paired_ratio(case: Sequence[Rounds], rival: Sequence[Rounds]) -> Ratio:
 
     Args:
         case: seconds of every round, by process; process `i` of both ran at the same time.
-        rival: the same of the rival, with as many processes, and as many rounds in each.
+        other: the same of the other case, with as many processes, and as many rounds in each.
 
     """
     if len(case) > 1:
-        pairs = list(zip(map(median, case), map(median, rival), strict=True))
+        pairs = list(zip(map(median, case), map(median, other), strict=True))
     else:
-        pairs = list(zip(case[0], rival[0], strict=True))
+        pairs = list(zip(case[0], other[0], strict=True))
     logs = np.log([a / b for a, b in pairs])
     unit: Literal["processes", "rounds"] = "processes" if len(case) > 1 else "rounds"
     return Ratio(float(np.exp(logs.mean())), _interval(logs), logs.size, unit)
 
 
-def independent_ratio(case: Sequence[Rounds], rival: Sequence[Rounds]) -> Ratio:
-    """Return the ratio of a case to a rival that was measured at another time.
+def independent_ratio(case: Sequence[Rounds], other: Sequence[Rounds]) -> Ratio:
+    """Return the ratio of a case to another that was measured at another time.
 
     The interval is Welch's over the logarithms of the processes' medians. A drift of the machine from the one
-    time to the other is not in it: only measuring in turns (`paired_ratio`) can tell it from a difference.
+    time to the other is not in it: only interleaving (`paired_ratio`) can tell it from a difference.
 
     Args:
         case: seconds of every round, by process.
-        rival: the same of the rival; numbers of processes and rounds may differ.
+        other: the same of the other case; numbers of processes and rounds may differ.
 
     """
-    unit: Literal["processes", "rounds"] = "processes" if min(len(case), len(rival)) > 1 else "rounds"
+    unit: Literal["processes", "rounds"] = "processes" if min(len(case), len(other)) > 1 else "rounds"
     logs = [
         np.log([median(process) for process in side] if unit == "processes" else side[0])
-        for side in (case, rival)
+        for side in (case, other)
     ]
     pairs = min(part.size for part in logs)
     estimate = float(logs[0].mean() - logs[1].mean())

@@ -14,7 +14,7 @@ MINIMUM_PROCESSES = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of a case against its rival."""
+    """What may be said of a case against another."""
 
     word: Literal["FASTER", "SLOWER", "SAME", "UNKNOWN"]
     reason: str = ""
@@ -28,7 +28,7 @@ def verdict(ratio: Ratio, floor: float | None, no_floor: str = "") -> Verdict:
     floor; SAME needs an interval that stays within 5% on both sides. Everything else is UNKNOWN.
 
     Args:
-        ratio: of the case to its rival.
+        ratio: of the case to the other.
         floor: the noise floor at the ratio's number of processes, as a share; None if there is none.
         no_floor: why there is none.
 

@@ -45,7 +45,7 @@ class Base:
 
     @property
     def again(self) -> Environment:
-        """The same interpreter as a rival of itself: what they differ by is noise."""
+        """The same interpreter under another name: what they differ by is noise."""
         return replace(self.environment, name=f"{self.environment.name}{AGAIN}")
 
 

@@ -112,7 +112,7 @@ const chosen = () => {
 
 function filter() {
   const values = chosen();
-  visible = data.cases.map((of) => Object.entries(values).every(([axis, wanted]) => wanted.has(of[axis])));
+  visible = data.cases.map((of) => Object.entries(values).every(([axis, wanted]) => of[axis] === "" || wanted.has(of[axis])));
   for (const row of document.querySelectorAll("tr[data-case]")) row.hidden = !row.dataset.case.split(" ").some((at) => visible[at]);
   const count = visible.filter(Boolean).length;
   const all = count === visible.length ? "all " : "";
