@@ -16,16 +16,11 @@ import numpy as np
 
 from pair import CLASSES, SIZE, Pair, Remote, open_pipeline
 from stagebench.case import Workload
+from stagebench.case.training import ADAM
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.networks.article import (
-    ADAM,
-    NETWORK,
-    initial_weights,
-    load_weights,
-    save_weights,
-    trainable,
-)
+from stagebench.networks.article import NETWORK
+from stagebench.networks.weights import load_weights, save_weights
 
 # --- data
 
@@ -102,7 +97,9 @@ def same_gradients(pair: Pair) -> float:
             side.loss_and_gradients(weights, images, labels) for side in pair.inspectors(precision)
         )
         worst = max(worst, close(f"{precision} loss", loss, other_loss, bound * abs(loss)))
-        assert list(gradients) == list(other_gradients) == [name for name in weights if trainable(name)]
+        assert (
+            list(gradients) == list(other_gradients) == [name for name in weights if NETWORK.trainable(name)]
+        )
         for name, gradient in gradients.items():
             # In front of BatchNorm a bias changes nothing: its gradient is rounding noise about zero.
             noise = name.startswith("conv") and name.endswith("bias")
@@ -166,7 +163,7 @@ def adam_losses_stay_close(pair: Pair) -> float:
 def same_initial_weights(pair: Pair) -> float:
     """A built model has the canonical initial weights of its seed."""
     worst = 0.0
-    expected = initial_weights(CLASSES, seed=7)
+    expected = NETWORK.initial_weights(CLASSES, SIZE, seed=7)
     for pipeline in pair.pipelines(seed=7):
         pipeline.build_model()
         found = pipeline.weights()
@@ -269,7 +266,7 @@ def first_epochs(
 
     The batches are those that the pipeline will train on in its first epoch: the same seed gives the same.
     """
-    weights = initial_weights(CLASSES, Workload(CLASSES).seed)
+    weights = NETWORK.initial_weights(CLASSES, SIZE, Workload(CLASSES).seed)
     for side, framework in enumerate(pair.workers):
         batches = pair.pipelines(**workload)[side].batches("train")
         inspector = pair.inspectors("float32")[side]
@@ -311,7 +308,7 @@ def random_weights(precision: str) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(5)
     return {
         name: (value + 0.1 * generator.random(value.shape) * (1 if value.ndim == 1 else 0)).astype(precision)
-        for name, value in initial_weights(CLASSES, seed=5).items()
+        for name, value in NETWORK.initial_weights(CLASSES, SIZE, seed=5).items()
     }
 
 

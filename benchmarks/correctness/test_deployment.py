@@ -12,7 +12,7 @@ from stagebench.case import AXES, Case, Workload
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.networks.article import save_weights
+from stagebench.networks.weights import save_weights
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.stages import STAGES, matrix

@@ -9,6 +9,7 @@ import pytest
 import gate
 
 TORCH, TENSORFLOW = "stagebench.frameworks.torch", "stagebench.frameworks.tensorflow"
+TORCH_NET, TENSORFLOW_NET = f"{TORCH}.networks.article", f"{TENSORFLOW}.networks.article"
 
 
 @dataclass(frozen=True)
@@ -110,32 +111,32 @@ MUTANTS = [
         (
             "same_initial_weights",
             "tensorflow starts from another seed",
-            {f"{TENSORFLOW}.pipeline:initial_weights": "lambda classes, seed: original(classes, seed + 1)"},
+            {f"{TENSORFLOW_NET}:NETWORK.initial_weights": "lambda *a: original(*a[:-1], a[-1] + 1)"},
         ),
         (
             "same_descent",
             "tensorflow BatchNorm momentum 0.99",
-            {f"{TENSORFLOW}.model:BATCH_NORM": changed("momentum", 0.99)},
+            {f"{TENSORFLOW_NET}:BATCH_NORM": changed("momentum", 0.99)},
         ),
         (
             "same_descent",
             "torch BatchNorm momentum 0.9",
-            {f"{TORCH}.model:BATCH_NORM": changed("momentum", 0.9)},
+            {f"{TORCH_NET}:BATCH_NORM": changed("momentum", 0.9)},
         ),
         (
             "same_logits",
             "tensorflow BatchNorm epsilon 1e-3",
-            {f"{TENSORFLOW}.model:BATCH_NORM": changed("epsilon", 1e-3)},
+            {f"{TENSORFLOW_NET}:BATCH_NORM": changed("epsilon", 1e-3)},
         ),
         (
             "same_logits",
             "torch convolutions without bias",
-            {f"{TORCH}.model:nn.Conv2d.forward": "lambda self, x: self._conv_forward(x, self.weight, None)"},
+            {f"{TORCH_NET}:nn.Conv2d.forward": "lambda self, x: self._conv_forward(x, self.weight, None)"},
         ),
         (
             "same_logits",
             "tensorflow pools by average",
-            {f"{TENSORFLOW}.model:layers.MaxPooling2D": "layers.AveragePooling2D"},
+            {f"{TENSORFLOW_NET}:layers.MaxPooling2D": "layers.AveragePooling2D"},
         ),
         (
             "same_gradients",
@@ -234,7 +235,7 @@ MUTANTS_OF_TUNED = [
         (
             "running_variance_differs_as_stated",
             "tensorflow keeps the unbiased variance",
-            {f"{TENSORFLOW}.model:biased": "lambda variance, count: variance"},
+            {f"{TENSORFLOW}.batch_norm:biased": "lambda variance, count: variance"},
         ),
         (
             "adam_is_as_documented",
@@ -245,12 +246,12 @@ MUTANTS_OF_TUNED = [
         (
             "reports_are_true",
             "torch folds BatchNorm without its mean",
-            {f"{TORCH}.tuned:fold_batch_norm": FOLDED_WITHOUT_MEAN},
+            {f"{TORCH_NET}:NETWORK.fold_batch_norm": FOLDED_WITHOUT_MEAN},
         ),
         (
             "reports_are_true",
             "tensorflow folds BatchNorm without its mean",
-            {f"{TENSORFLOW}.tuned:fold_batch_norm": FOLDED_WITHOUT_MEAN},
+            {f"{TENSORFLOW_NET}:NETWORK.fold_batch_norm": FOLDED_WITHOUT_MEAN},
         ),
         (
             "training_reports_are_true",

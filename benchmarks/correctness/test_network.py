@@ -1,10 +1,15 @@
-"""The network is the article's, layer by layer."""
+"""The network is the article's, layer by layer; each network has a file, and a builder in each framework."""
 
 from __future__ import annotations
+
+from importlib.util import find_spec
+from math import prod
 
 import pytest
 
 from stagebench.case import AXES
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.networks import DEFAULT, NETWORKS
 
 pytestmark = pytest.mark.gate
 
@@ -53,3 +58,25 @@ def test_the_models_last_layer_follows_the_number_of_classes(open_pipeline):
     pipeline.build_model()
 
     assert pipeline.layers()[-1]["output_shape"] == (7,)
+
+
+def test_a_networks_file_has_its_name():
+    assert DEFAULT in NETWORKS
+    for name, network in NETWORKS.items():
+        assert type(network).__module__ == f"stagebench.networks.{name}"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_counts_its_kernels_and_those_that_litert_leaves_in_float(name):
+    network = NETWORKS[name]
+    shapes = network.shapes(classes=100, input_size=32).items()
+    values = [prod(shape) for variable, shape in shapes if variable.endswith("/kernel")]
+
+    assert network.layers_with_kernel == len(values)
+    assert network.small_kernels == sum(count < 1024 for count in values)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("folder", [entry.folder for entry in FRAMEWORKS.values() if entry.imports])
+def test_each_framework_builds_each_network(folder, name):
+    assert find_spec(f"{folder}.networks.{name}"), f"{folder} has no file networks/{name}.py"

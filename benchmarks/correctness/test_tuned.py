@@ -7,7 +7,8 @@ import pytest
 
 import gate
 from pair import BY_RECIPE, Pair
-from stagebench.networks.article import NETWORK, fold_batch_norm
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.networks.article import NETWORK
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_a_training_step_is_that_of_matched(recipes):
 
 def test_folded_weights_are_the_networks_without_batch_norm():
     weights = gate.random_weights("float32")
-    folded = fold_batch_norm(weights)
+    folded = NETWORK.fold_batch_norm(weights)
 
     assert list(folded) == [name for name in weights if not name.startswith("batch_norm")]
     # What the first block computes of one pixel in the middle, before its ReLU.
@@ -64,8 +65,7 @@ METHOD = {"torch": "_epoch", "tensorflow": "_loader"}
 
 @pytest.mark.parametrize("recipe", BY_RECIPE)
 def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, recipe):
-    module = {"torch": "pytorch"}.get(framework, framework) + (".tuned" if recipe == "tuned" else "")
-    target = f"stagebench.frameworks.{module}:Pipeline.{METHOD[framework]}"
+    target = f"{FRAMEWORKS[framework].pipeline_module(recipe)}:Pipeline.{METHOD[framework]}"
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
     worker = process_of(framework)

@@ -17,7 +17,7 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.frameworks.contract import Array
-from stagebench.networks.article import initial_weights
+from stagebench.networks.article import NETWORK
 from stagebench.results.record import Difference
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder
@@ -49,13 +49,13 @@ class Setting:
 SETTINGS: dict[str, dict[str, Setting]] = {
     "torch": {
         "pixels": Setting("data:preparation"),
-        "batch_norm": Setting("model:BATCH_NORM", "torch:nn.BatchNorm2d.__init__"),
+        "batch_norm": Setting("networks.article:BATCH_NORM", "torch:nn.BatchNorm2d.__init__"),
         "adam": Setting("training:ADAM", "torch:optim.Adam.__init__"),
     },
     "tensorflow": {
         "pixels: JPEG decoding": Setting("data:DECODE", "tensorflow:image.decode_jpeg"),
         "pixels: resize": Setting("data:RESIZE", "tensorflow:image.resize"),
-        "batch_norm": Setting("model:BATCH_NORM", "keras:layers.BatchNormalization.__init__"),
+        "batch_norm": Setting("networks.article:BATCH_NORM", "keras:layers.BatchNormalization.__init__"),
         "adam": Setting("training:ADAM", "keras:optimizers.Adam.__init__"),
     },
 }
@@ -105,7 +105,7 @@ class _BothRecipes:
 
     def __init__(self, worker: WorkerProcess, framework: str, manifest: Manifest, folder: Path) -> None:
         self.worker, self.framework, self.manifest, self.folder = worker, framework, manifest, folder
-        self.weights = initial_weights(WORKLOAD.classes, WORKLOAD.seed)
+        self.weights = NETWORK.initial_weights(WORKLOAD.classes, WORKLOAD.input_size, WORKLOAD.seed)
         self.settings = self._open(__name__, "matched")
 
     def differences(self) -> list[Difference]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from stagebench.case.axis import Axis, Trait, axis
-from stagebench.networks import NETWORKS
+from stagebench.networks import DEFAULT, NETWORKS
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Case:
         later=True,
     )
     network: str = axis(
-        "article",
+        DEFAULT,
         help="networks",
         option="--networks",
         values=tuple(NETWORKS),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
-from stagebench.networks.article import Weights
+from stagebench.networks import DEFAULT
+from stagebench.networks.weights import Weights
 
 Split = Literal["train", "test"]
 Array = NDArray[Any]
@@ -78,7 +79,7 @@ class Layer:
     """One row of the model table."""
 
     kind: str
-    """`conv`, `batch_norm`, `relu`, `max_pool`, `global_average_pool` or `dense`."""
+    """As the network's builder calls it, e.g. `conv`, `batch_norm`, `global_average_pool` or `dense`."""
     output_shape: tuple[int, ...]
     """Without the batch: `(height, width, channels)` or `(features,)`."""
     parameters: int
@@ -183,7 +184,7 @@ class Pipeline(Protocol):
     # What comes after the pipeline.
 
     def fine_tune(self) -> None:
-        """Train the model for one more epoch, at `specification.FINE_TUNING` of the learning rate."""
+        """Train the model for one more epoch, at `training.FINE_TUNING` of the learning rate."""
 
     def deployer(self) -> Deployer:
         """Return what deploys the model that the pipeline has now. Imports what only deployment needs."""
@@ -221,7 +222,7 @@ class Pipeline(Protocol):
         """Return the model's layers in order."""
 
     def weights(self) -> Weights:
-        """Return copies of all model variables, canonical in name, order and layout (`specification.py`)."""
+        """Return copies of all model variables, canonical in name, order and layout: see `Weights`."""
 
     def trainable_weights(self) -> int:
         """Return how many of the model's parameters the optimiser updates."""
@@ -240,8 +241,10 @@ class Inspector(Protocol):
     canonical; images are [B, H, W, 3] and labels class indices, int64 [B].
     """
 
-    def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
-        """Build the network; `precision` is `float32` or `float64`."""
+    def __init__(
+        self, recipe: str, classes: int, input_size: int, precision: str, network: str = DEFAULT
+    ) -> None:
+        """Build the network of this name; `precision` is `float32` or `float64`."""
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
         """Return the logits [B, classes], in inference or in training mode."""

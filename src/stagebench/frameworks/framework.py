@@ -38,7 +38,8 @@ class Framework:
     """What can be said of a framework without importing it.
 
     Its code stands in `stagebench.frameworks.NAME`: `pipeline` has its `Pipeline`, `inspection` its
-    `Inspector`, and `tuned.pipeline` the `Pipeline` of the recipe `tuned` where that is another one.
+    `Inspector`, `networks` a builder of each network, and `tuned.pipeline` the `Pipeline` of the recipe
+    `tuned` where that is another one.
     """
 
     name: str

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from stagebench.case import Case
+from stagebench.case.training import training_batch
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Pipeline, StartingPoint
-from stagebench.networks.article import Weights, training_batch
+from stagebench.networks.weights import Weights
 
 CALIBRATION_IMAGES = 256
 

@@ -16,7 +16,7 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.files import write
-from stagebench.networks.article import Weights, save_weights
+from stagebench.networks.weights import Weights, save_weights
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder

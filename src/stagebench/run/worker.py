@@ -21,7 +21,7 @@ from stagebench.frameworks import FRAMEWORKS, Framework
 from stagebench.frameworks.contract import Inspector, Operation, Pipeline, UnavailableError
 from stagebench.frameworks.lifetime import kill_with_parent
 from stagebench.frameworks.memory import retain_freed_memory
-from stagebench.networks.article import load_weights
+from stagebench.networks.weights import load_weights
 from stagebench.run.explain import explain
 from stagebench.run.pictures import Pictures, take_pictures
 from stagebench.run.sample import Sample

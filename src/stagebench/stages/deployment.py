@@ -20,8 +20,6 @@ LARGEST_DIFFERENCE = 1e-4
 LEAST_AGREEMENT = 0.97
 """Share of test images to which a model of less than float32 gives the float32 model's answer."""
 LOST_ACCURACY = 0.02
-FLOAT_LAYERS = {"dynamic": 1}
-"""Layers that stay in float: LiteRT leaves kernels of fewer than 1,024 values, the first convolution's."""
 LARGEST_SHARE = 0.4
 """Of float32's size, which is 4 bytes a parameter, that a file of int8 weights has."""
 
@@ -108,8 +106,9 @@ def validate_deployed(case: Case, outcome: Mapping[str, Any]) -> Iterator[str]:
             f"its file has {share:.0%} of the size of the float32 weights, "
             f"int8 weights have less than {LARGEST_SHARE:.0%}"
         )
-    layers = NETWORKS[case.network].layers_with_kernel
-    if outcome["integer_layers"] != layers - FLOAT_LAYERS.get(case.quantize, 0):
+    network = NETWORKS[case.network]
+    layers = network.layers_with_kernel
+    if outcome["integer_layers"] != layers - (network.small_kernels if case.quantize == "dynamic" else 0):
         yield f"{outcome['integer_layers']} of its {layers} layers multiply integers"
     if difference <= LARGEST_DIFFERENCE:
         yield f"its logits are those of the float32 model (within {difference:.1e}): it computes in float"

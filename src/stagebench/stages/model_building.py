@@ -41,7 +41,7 @@ class ModelBuilding(Stage):
     @classmethod
     def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
         network = NETWORKS[case.network]
-        shapes = network.shapes(workload.classes)
+        shapes = network.shapes(workload.classes, workload.input_size)
         sizes = {name: float(np.prod(shape)) for name, shape in shapes.items()}
         adam = 2 * sum(count for name, count in sizes.items() if network.trainable(name))
         return {"copied_bytes": (sum(sizes.values()) + adam) * FLOAT_BYTES}

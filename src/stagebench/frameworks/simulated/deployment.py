@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stagebench.networks.article import NETWORK
-
 Act = Callable[[str], str | None]
 """Takes the time of a stage, and returns the fault that it must show."""
 
@@ -21,10 +19,13 @@ def logits(images: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[
 
 
 class Deployer:
-    """See `contract.Deployer`. A file begins with the scale, float32; that of float32 weights is 0."""
+    """See `contract.Deployer`. A file begins with the scale, float32; that of float32 weights is 0.
 
-    def __init__(self, matrix: NDArray[np.float32], act: Act) -> None:
-        self._matrix, self._act = matrix, act
+    The matrix stands for all layers of the case's network.
+    """
+
+    def __init__(self, matrix: NDArray[np.float32], layers: int, act: Act) -> None:
+        self._matrix, self._layers, self._act = matrix, layers, act
         self._scale = np.float32(0)
 
     def quantize(self, calibration: NDArray[np.float32]) -> dict[str, float]:
@@ -43,14 +44,15 @@ class Deployer:
         content = path.read_bytes()
         scale = np.frombuffer(content[:4], np.float32)[0]
         matrix = np.frombuffer(content[4:], np.int8 if scale else np.float32).reshape(3, -1)
-        return Runner(matrix.astype(np.float32) * (scale or np.float32(1)), bool(scale), self._act)
+        integer_layers = self._layers if scale else 0
+        return Runner(matrix.astype(np.float32) * (scale or np.float32(1)), integer_layers, self._act)
 
 
 class Runner:
     """See `contract.Runner`."""
 
-    def __init__(self, matrix: NDArray[np.float32], integer: bool, act: Act) -> None:
-        self._matrix, self._integer, self._act = matrix, integer, act
+    def __init__(self, matrix: NDArray[np.float32], integer_layers: int, act: Act) -> None:
+        self._matrix, self._integer_layers, self._act = matrix, integer_layers, act
 
     def feed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         return images
@@ -60,4 +62,4 @@ class Runner:
         return logits(batch, self._matrix)
 
     def integer_layers(self) -> int:
-        return NETWORK.layers_with_kernel if self._integer else 0
+        return self._integer_layers

@@ -34,7 +34,8 @@ from stagebench.frameworks.contract import (
 from stagebench.frameworks.simulated.costs import Cost
 from stagebench.frameworks.simulated.deployment import Deployer, logits
 from stagebench.frameworks.simulated.faults import FAULTS
-from stagebench.networks.article import Weights
+from stagebench.networks import NETWORKS
+from stagebench.networks.weights import Weights
 
 
 class Pipeline:
@@ -91,7 +92,7 @@ class Pipeline:
         self.train(1)
 
     def deployer(self) -> Deployer:
-        return Deployer(self.matrix, self._act)
+        return Deployer(self.matrix, NETWORKS[self.case.network].layers_with_kernel, self._act)
 
     def synchronize(self) -> None:
         pass

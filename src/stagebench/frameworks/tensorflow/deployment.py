@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from stagebench.case.training import training_batch
 from stagebench.frameworks.contract import Runner
-from stagebench.frameworks.tensorflow import model as network
+from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import quantization
-from stagebench.networks.article import fold_batch_norm, training_batch
 
 if TYPE_CHECKING:
     from stagebench.frameworks.tensorflow.pipeline import Pipeline
@@ -86,7 +86,9 @@ class Deployer:
     def _without_optimizer(self) -> keras.Sequential:
         """Return a copy of it."""
         copy, weights = self._network(), self.pipeline.weights()
-        network.set_weights(copy, weights if self.pipeline.deploys_batch_norm else fold_batch_norm(weights))
+        if not self.pipeline.deploys_batch_norm:
+            weights = self.pipeline.network.fold_batch_norm(weights)
+        models.set_weights(copy, weights)
         return copy
 
     def _network(self) -> keras.Sequential:

@@ -6,36 +6,41 @@ import keras
 import tensorflow as tf
 
 from stagebench.frameworks.contract import Array
-from stagebench.frameworks.tensorflow import model as network
+from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import training
-from stagebench.networks.article import Weights, trainable
+from stagebench.networks import DEFAULT, NETWORKS
+from stagebench.networks.weights import Weights
 
 
 class Inspector:
     """See `contract.Inspector`."""
 
-    def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
+    def __init__(
+        self, recipe: str, classes: int, input_size: int, precision: str, network: str = DEFAULT
+    ) -> None:
         self.recipe, self.classes, self.precision = recipe, classes, precision
+        self.network = NETWORKS[network]
+        self.shapes = self.network.shapes(classes, input_size)
         keras.config.set_floatx(precision)
         keras.config.set_dtype_policy(precision)
-        self.model = network.build(recipe, classes, input_size)
+        self.model = models.builder(self.network).build(recipe, classes, input_size)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
-        network.set_weights(self.model, weights)
+        models.set_weights(self.model, weights)
         logits: Array = self.model(self._images(images), training=training).numpy()
         return logits
 
     def loss_and_gradients(self, weights: Weights, images: Array, labels: Array) -> tuple[float, Weights]:
-        network.set_weights(self.model, weights)
+        models.set_weights(self.model, weights)
         training.compile_model(self.recipe, self.model, learning_rate=0.0)
         loss, gradients = self._loss_and_gradients(images, labels)
-        names = [name for name in weights if trainable(name)]
+        names = [name for name in weights if self.network.trainable(name)]
         return float(loss), {name: g.numpy() for name, g in zip(names, gradients, strict=True)}
 
     def train(
         self, weights: Weights, batches: list[tuple[Array, Array]], optimizer: str, learning_rate: float
     ) -> tuple[list[float], Weights]:
-        network.set_weights(self.model, weights)
+        models.set_weights(self.model, weights)
         training.compile_model(self.recipe, self.model, learning_rate)
         adam = self.model.optimizer
         stepper = adam if optimizer == "adam" else keras.optimizers.SGD(learning_rate)
@@ -44,7 +49,7 @@ class Inspector:
             loss, gradients = self._loss_and_gradients(images, labels)
             stepper.apply(gradients, self.model.trainable_variables)
             losses.append(float(loss))
-        return losses, network.get_weights(self.model, self.classes)
+        return losses, models.get_weights(self.model, self.shapes)
 
     def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:
         training.compile_model(self.recipe, self.model, learning_rate)

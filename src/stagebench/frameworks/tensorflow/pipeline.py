@@ -13,6 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
+from stagebench.case.training import FINE_TUNING
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import (
     Deployer,
@@ -26,18 +27,9 @@ from stagebench.frameworks.contract import (
     WatchedEpoch,
 )
 from stagebench.frameworks.tensorflow import data, persistence, training
-from stagebench.frameworks.tensorflow import model as network
-from stagebench.networks.article import FINE_TUNING, Weights, initial_weights
-
-KINDS = {
-    keras.layers.Conv2D: "conv",
-    keras.layers.BatchNormalization: "batch_norm",
-    network.FusedBatchNormalization: "batch_norm",
-    keras.layers.ReLU: "relu",
-    keras.layers.MaxPooling2D: "max_pool",
-    keras.layers.GlobalAveragePooling2D: "global_average_pool",
-    keras.layers.Dense: "dense",
-}
+from stagebench.frameworks.tensorflow import model as models
+from stagebench.networks import NETWORKS
+from stagebench.networks.weights import Weights
 
 
 class Pipeline:
@@ -64,7 +56,11 @@ class Pipeline:
         keras.utils.set_random_seed(workload.seed)
         self.case, self.workload, self.manifest = case, workload, manifest
         self.device = "/GPU:0" if case.device == "cuda" else "/CPU:0"
-        self.initial_weights = initial_weights(workload.classes, workload.seed)
+        self.network = NETWORKS[case.network]
+        self.builder = models.builder(self.network)
+        self.initial_weights = self.network.initial_weights(
+            workload.classes, workload.input_size, workload.seed
+        )
         self.model: keras.Model
         self._loaders: dict[Split, tf.data.Dataset] = {}
 
@@ -80,7 +76,7 @@ class Pipeline:
     def build_model(self) -> None:
         self.model = self.new_network()
         if self.case.recipe != "published":
-            network.set_weights(self.model, self.initial_weights)
+            models.set_weights(self.model, self.initial_weights)
         self._compile(self.model)
 
     def train(self, epochs: int) -> list[Epoch]:
@@ -91,7 +87,7 @@ class Pipeline:
 
     def load_model(self, path: Path) -> None:
         self.model = persistence.load(path)
-        network.set_precision(self.model, self.case.precision)
+        models.set_precision(self.model, self.case.precision)
         self._set_execution(self.model)
 
     def evaluate(self) -> Evaluation:
@@ -145,22 +141,25 @@ class Pipeline:
             yield images.numpy(), self.class_indices([labels])
 
     def layers(self) -> list[Layer]:
-        rows = []
+        rows, kinds = [], self.builder.KINDS
         for layer in self.model.layers:
+            if type(layer) not in kinds:
+                continue
             shape = tuple(layer.output.shape[1:])
-            rows.append(Layer(KINDS[type(layer)], shape, layer.count_params()))
+            rows.append(Layer(kinds[type(layer)], shape, layer.count_params()))
             if getattr(layer, "activation", None) is keras.activations.relu:  # a layer's own
                 rows.append(Layer("relu", shape, 0))
         return rows
 
     def weights(self) -> Weights:
-        return network.get_weights(self.model, self.workload.classes)
+        shapes = self.network.shapes(self.workload.classes, self.workload.input_size)
+        return models.get_weights(self.model, shapes)
 
     def trainable_weights(self) -> int:
         return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
 
     def set_weights(self, weights: Weights) -> None:
-        network.set_weights(self.model, weights)
+        models.set_weights(self.model, weights)
         training.reset_optimizer(self.model.optimizer)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -175,7 +174,9 @@ class Pipeline:
     def new_network(self, batch_norm: bool = True) -> keras.Sequential:
         """Return the case's network, with Keras' initial weights and nothing to train it."""
         recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
-        return network.build(recipe, classes, size, batch_norm, self.case.precision)
+        model = self.builder.build(recipe, classes, size, batch_norm)
+        models.set_precision(model, self.case.precision)
+        return model
 
     def train_other(self, model: keras.Model) -> None:
         """Fine-tune another model, which is trained otherwise as this pipeline's is, for one epoch."""

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from stagebench.case.training import ADAM as SPECIFIED
 from stagebench.frameworks.contract import Epoch, Evaluation
-from stagebench.networks.article import ADAM as SPECIFIED
 
 ADAM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # beta_1 0.9, beta_2 0.999, epsilon 1e-7

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from stagebench.case.training import training_batch
 from stagebench.frameworks.contract import Runner
 from stagebench.frameworks.torch import execution
-from stagebench.frameworks.torch import model as network
-from stagebench.networks.article import fold_batch_norm, training_batch
+from stagebench.frameworks.torch import model as models
 
 if TYPE_CHECKING:
     from stagebench.frameworks.torch.pipeline import Pipeline
@@ -47,7 +47,7 @@ class Deployer:
             case "qat":
                 # With its BatchNorm, as it is to be trained; the conversion folds it afterwards.
                 model = self.pipeline.new_network()
-                network.set_weights(model, self.pipeline.weights())
+                models.set_weights(model, self.pipeline.weights())
                 self._quantized, seconds = quantization.quantization_aware(
                     model, self.pipeline.workload.input_size, self._trainer().train_other
                 )
@@ -112,7 +112,7 @@ class Deployer:
         """Return a copy of the pipeline's model as it is deployed."""
         batch_norm, weights = self.pipeline.deploys_batch_norm, self.pipeline.weights()
         model = self.pipeline.new_network(batch_norm)
-        network.set_weights(model, weights if batch_norm else fold_batch_norm(weights))
+        models.set_weights(model, weights if batch_norm else self.pipeline.network.fold_batch_norm(weights))
         return model.eval()
 
     def _program(self) -> ExportedProgram:

@@ -8,19 +8,24 @@ import torch
 from torch import Tensor
 
 from stagebench.frameworks.contract import Array
-from stagebench.frameworks.torch import model as network
+from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch import training
-from stagebench.networks.article import Weights, trainable
+from stagebench.networks import DEFAULT, NETWORKS
+from stagebench.networks.weights import Weights
 
 
 class Inspector:
     """See `contract.Inspector`."""
 
-    def __init__(self, recipe: str, classes: int, input_size: int, precision: str) -> None:
-        self.recipe, self.classes = recipe, classes
+    def __init__(
+        self, recipe: str, classes: int, input_size: int, precision: str, network: str = DEFAULT
+    ) -> None:
+        self.recipe, self.network = recipe, NETWORKS[network]
+        self.shapes = self.network.shapes(classes, input_size)
         self.dtype: torch.dtype = getattr(torch, precision)
-        self.format = network.MEMORY_FORMAT[recipe]
-        self.model = network.build(recipe, classes).to(dtype=self.dtype, memory_format=self.format)
+        self.format = models.MEMORY_FORMAT[recipe]
+        model = models.builder(self.network).build(recipe, classes, input_size)
+        self.model = model.to(dtype=self.dtype, memory_format=self.format)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
         self._set(weights)
@@ -34,10 +39,10 @@ class Inspector:
         self.model.train()
         still = torch.optim.SGD(self.model.parameters(), lr=0.0)
         loss, _ = training.train_step(self.model, still, self._images(images), torch.from_numpy(labels))
-        names = [name for name in weights if trainable(name)]
+        names = [name for name in weights if self.network.trainable(name)]
         gradients = [parameter.grad.numpy() for parameter in self.model.parameters()]
         return loss.item(), {
-            name: network.to_canonical(gradient).copy()
+            name: models.to_canonical(gradient).copy()
             for name, gradient in zip(names, gradients, strict=True)
         }
 
@@ -55,7 +60,7 @@ class Inspector:
             training.train_step(self.model, stepper, self._images(images), torch.from_numpy(labels))[0].item()
             for images, labels in batches
         ]
-        return losses, network.get_weights(self.model, self.classes)
+        return losses, models.get_weights(self.model, self.shapes)
 
     def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:
         variable = torch.nn.Parameter(torch.from_numpy(start.astype(self._numpy_dtype)))
@@ -72,7 +77,7 @@ class Inspector:
         return str(self.dtype).removeprefix("torch.")
 
     def _set(self, weights: Weights) -> None:
-        network.set_weights(self.model, weights)
+        models.set_weights(self.model, weights)
 
     def _images(self, images: Array) -> Tensor:
         return (

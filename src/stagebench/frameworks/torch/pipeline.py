@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stagebench.case import Case, Workload
+from stagebench.case.training import FINE_TUNING
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import (
     Deployer,
@@ -26,17 +27,9 @@ from stagebench.frameworks.contract import (
     WatchedEpoch,
 )
 from stagebench.frameworks.torch import execution, persistence, training
-from stagebench.frameworks.torch import model as network
-from stagebench.networks.article import FINE_TUNING, Weights, initial_weights
-
-KINDS: dict[type[nn.Module], str] = {
-    nn.Conv2d: "conv",
-    nn.BatchNorm2d: "batch_norm",
-    nn.ReLU: "relu",
-    nn.MaxPool2d: "max_pool",
-    nn.Flatten: "global_average_pool",  # together with the AdaptiveAvgPool2d before it
-    nn.Linear: "dense",
-}
+from stagebench.frameworks.torch import model as models
+from stagebench.networks import NETWORKS
+from stagebench.networks.weights import Weights
 
 
 class Pipeline:
@@ -53,7 +46,11 @@ class Pipeline:
         torch.backends.cudnn.deterministic = case.recipe == "published"
         torch.backends.cudnn.benchmark = False
         torch.manual_seed(workload.seed)
-        self.initial_weights = initial_weights(workload.classes, workload.seed)
+        self.network = NETWORKS[case.network]
+        self.builder = models.builder(self.network)
+        self.initial_weights = self.network.initial_weights(
+            workload.classes, workload.input_size, workload.seed
+        )
         self.model: nn.Module
         self.optimizer: torch.optim.Adam
         self.scaler = execution.gradient_scaler(case)
@@ -69,7 +66,7 @@ class Pipeline:
     def build_model(self) -> None:
         self._make_model()
         if self.case.recipe != "published":
-            network.set_weights(self.model, self.initial_weights)
+            models.set_weights(self.model, self.initial_weights)
 
     def train(self, epochs: int) -> list[Epoch]:
         return [self._train_epoch(self._epoch("train")) for _ in range(epochs)]
@@ -130,29 +127,30 @@ class Pipeline:
             yield images.permute(0, 2, 3, 1).cpu().numpy(), labels.cpu().numpy()
 
     def layers(self) -> list[Layer]:
-        rows = []
+        rows, kinds = [], self.builder.KINDS
 
         def add_row(module: nn.Module, _: object, output: Tensor) -> None:
             shape = output.shape[1:]
             statistics = [b for b in module.buffers() if b.dim()]  # not num_batches_tracked
             parameters = sum(value.numel() for value in [*module.parameters(), *statistics])
             channels_last = (*shape[1:], shape[0]) if len(shape) == 3 else tuple(shape)
-            rows.append(Layer(KINDS[type(module)], channels_last, parameters))
+            rows.append(Layer(kinds[type(module)], channels_last, parameters))
 
-        hooks = [m.register_forward_hook(add_row) for m in self.model.modules() if type(m) in KINDS]
+        hooks = [m.register_forward_hook(add_row) for m in self.model.modules() if type(m) in kinds]
         self.predict(np.zeros((1, self.workload.input_size, self.workload.input_size, 3), np.float32))
         for hook in hooks:
             hook.remove()
         return rows
 
     def weights(self) -> Weights:
-        return network.get_weights(self.model, self.workload.classes)
+        shapes = self.network.shapes(self.workload.classes, self.workload.input_size)
+        return models.get_weights(self.model, shapes)
 
     def trainable_weights(self) -> int:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     def set_weights(self, weights: Weights) -> None:
-        network.set_weights(self.model, weights)
+        models.set_weights(self.model, weights)
         training.reset_optimizer(self.optimizer)
         self.scaler = execution.gradient_scaler(self.case)
 
@@ -167,16 +165,21 @@ class Pipeline:
 
     def new_network(self, batch_norm: bool = True) -> nn.Module:
         """Return the case's network on the device. It has no initial weights, and nothing to train it."""
-        model = network.build_uninitialized(self.case.recipe, self.workload.classes, batch_norm)
-        return model.to(self.device, memory_format=network.MEMORY_FORMAT[self.case.recipe])
+        with models.uninitialized():
+            model = self._build(batch_norm)
+        return model.to(self.device, memory_format=models.MEMORY_FORMAT[self.case.recipe])
 
     def train_other(self, model: nn.Module) -> None:
         """Fine-tune another model, which is trained otherwise as this pipeline's is, for one epoch."""
         self._train_epoch_of(model, self._build_optimizer(model, FINE_TUNING), self._epoch("train"))
 
     def _make_model(self) -> None:
-        self.model = network.build(self.case.recipe, self.workload.classes).to(self.device)
+        self.model = self._build().to(self.device)
         self.optimizer = self._build_optimizer(self.model)
+
+    def _build(self, batch_norm: bool = True) -> nn.Module:
+        recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
+        return self.builder.build(recipe, classes, size, batch_norm)
 
     def _build_optimizer(self, model: nn.Module, share: float = 1.0) -> torch.optim.Adam:
         learning_rate = share * self.workload.learning_rate

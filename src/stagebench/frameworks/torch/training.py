@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Adam, Optimizer
 
+from stagebench.case.training import ADAM as SPECIFIED
 from stagebench.frameworks.contract import Epoch, Evaluation
-from stagebench.networks.article import ADAM as SPECIFIED
 
 ADAM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # betas 0.9 and 0.999, eps 1e-8

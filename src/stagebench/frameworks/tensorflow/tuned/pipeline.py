@@ -24,11 +24,10 @@ from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Evaluation, Split
 from stagebench.frameworks.memory import retain_freed_memory
-from stagebench.frameworks.tensorflow import model as network
+from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import pipeline as tensorflow
 from stagebench.frameworks.tensorflow import training
 from stagebench.frameworks.tensorflow.tuned import data
-from stagebench.networks.article import fold_batch_norm
 
 
 class Pipeline(tensorflow.Pipeline):
@@ -46,7 +45,7 @@ class Pipeline(tensorflow.Pipeline):
         if self._folded is None:
             self._folded = self.new_network(batch_norm=False)
             self._compile(self._folded, "test")
-        network.set_weights(self._folded, fold_batch_norm(self.weights()))
+        models.set_weights(self._folded, self.network.fold_batch_norm(self.weights()))
         return training.evaluate(self._folded, self._loader("test"))
 
     def _set_execution(self, model: keras.Model, split: Split = "train") -> None:

@@ -10,12 +10,11 @@ from torch.optim import Optimizer
 
 from stagebench.frameworks.contract import Epoch, Evaluation, Split
 from stagebench.frameworks.memory import retain_freed_memory
-from stagebench.frameworks.torch import model as network
+from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch import pipeline as pytorch
 from stagebench.frameworks.torch.execution import as_case_runs
 from stagebench.frameworks.torch.training import Batches
 from stagebench.frameworks.torch.tuned import data, training
-from stagebench.networks.article import fold_batch_norm
 
 
 class Pipeline(pytorch.Pipeline):
@@ -26,7 +25,7 @@ class Pipeline(pytorch.Pipeline):
     def evaluate(self) -> Evaluation:
         """Evaluate with BatchNorm folded into the convolutions, which spares a pass over every image."""
         folded = self.new_network(batch_norm=False)
-        network.set_weights(folded, fold_batch_norm(self.weights()))
+        models.set_weights(folded, self.network.fold_batch_norm(self.weights()))
         return training.evaluate(as_case_runs(folded, self.case), self._epoch("test"), self.device)
 
     def _make_model(self) -> None:

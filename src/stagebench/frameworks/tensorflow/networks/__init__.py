@@ -1,0 +1,1 @@
+"""The networks in Keras: one file each, which builds it and names its layers."""

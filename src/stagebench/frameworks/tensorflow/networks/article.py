@@ -1,0 +1,58 @@
+"""The network of the article in Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import layers
+
+from stagebench.frameworks.tensorflow.batch_norm import FusedBatchNormalization
+from stagebench.networks.article import NETWORK
+
+NORMALIZATION = {
+    "published": layers.BatchNormalization,
+    "matched": layers.BatchNormalization,
+    "tuned": FusedBatchNormalization,
+}
+BATCH_NORM: Mapping[str, Mapping[str, Any]] = {
+    "published": {},  # momentum 0.99, epsilon 1e-3
+    # Keras' momentum is the share of a running statistic that a step keeps.
+    "matched": {"momentum": NETWORK.batch_norm_decay, "epsilon": NETWORK.batch_norm_epsilon},
+    "tuned": {"momentum": NETWORK.batch_norm_decay, "epsilon": NETWORK.batch_norm_epsilon},
+}
+
+
+def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -> keras.Sequential:
+    """Return the network, with Keras' initial weights.
+
+    It takes images float32 [B, H, W, 3] and returns logits float32 [B, classes]. Without `batch_norm`, it is
+    the network that takes the weights of `Network.fold_batch_norm`.
+    """
+    stack = [layers.Input((input_size, input_size, 3))]
+    for channels in NETWORK.channels:
+        stack.append(layers.Conv2D(channels, kernel_size=3, padding="same"))
+        if batch_norm:
+            stack.append(NORMALIZATION[recipe](**BATCH_NORM[recipe]))
+        stack += [layers.ReLU(), layers.MaxPooling2D(NETWORK.pool)]
+    return keras.Sequential(
+        [
+            *stack,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(NETWORK.hidden, activation="relu"),
+            layers.Dense(classes),
+        ]
+    )
+
+
+KINDS: Mapping[type[keras.Layer], str] = {
+    layers.Conv2D: "conv",
+    layers.BatchNormalization: "batch_norm",
+    FusedBatchNormalization: "batch_norm",
+    layers.ReLU: "relu",
+    layers.MaxPooling2D: "max_pool",
+    layers.GlobalAveragePooling2D: "global_average_pool",
+    layers.Dense: "dense",
+}
+"""What the model table calls the layers; others have no row."""

@@ -1,0 +1,1 @@
+"""The networks in PyTorch: one file each, which builds it and names its layers."""

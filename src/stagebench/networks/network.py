@@ -1,0 +1,66 @@
+"""What every network states, so that all frameworks compute the same."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from stagebench.networks.weights import Weights
+
+
+class Network(ABC):
+    """A network by its numbers. Its classes and its input size, in pixels, are the workload's.
+
+    Variables are called `LAYER/VARIABLE`. What `VARIABLE` is decides how it starts and whether it is trained:
+    `kernel`, `bias`, and of BatchNorm `scale`, `offset`, `mean` and `variance`.
+    """
+
+    name: str
+    """Also that of its file in this folder, and of its builder's file in each framework."""
+    layers_with_kernel: int
+    """Convolutions and dense layers: those that multiply."""
+    small_kernels: int = 0
+    """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantises dynamically."""
+
+    @abstractmethod
+    def shapes(self, classes: int, input_size: int) -> dict[str, tuple[int, ...]]:
+        """Canonical names and shapes of all variables, in the order of the layers."""
+
+    @abstractmethod
+    def multiply_adds(self, classes: int, input_size: int) -> list[int]:
+        """Multiply-adds of each layer that multiplies, for one image; the first takes the image."""
+
+    def forward_operations(self, classes: int, input_size: int) -> int:
+        """Floating-point operations for one image: two for each multiply-add, and nothing else."""
+        return 2 * sum(self.multiply_adds(classes, input_size))
+
+    def training_operations(self, classes: int, input_size: int) -> int:
+        """The same for a training step: forward, and the gradients of weights and inputs but the image."""
+        first, *others = self.multiply_adds(classes, input_size)
+        return 2 * (2 * first + 3 * sum(others))
+
+    def initial_weights(self, classes: int, input_size: int, seed: int) -> Weights:
+        """Return float32 initial weights: He-normal kernels (He et al., 2015), everything else neutral."""
+        generator = np.random.default_rng(seed)
+        weights: Weights = {}
+        for name, shape in self.shapes(classes, input_size).items():
+            variable = name.partition("/")[2]
+            if variable == "kernel":
+                deviation = np.float32((2 / np.prod(shape[:-1])) ** 0.5)
+                weights[name] = deviation * generator.standard_normal(shape, np.float32)
+            else:
+                fill = np.ones if variable in ("scale", "variance") else np.zeros
+                weights[name] = fill(shape, np.float32)
+        return weights
+
+    def trainable(self, name: str) -> bool:
+        """Whether the optimiser updates a variable, which it does not BatchNorm's running statistics."""
+        return not name.endswith(("/mean", "/variance"))
+
+    def fold_batch_norm(self, weights: Weights) -> Weights:
+        """Return the weights of the network that has no BatchNorm and computes the same in inference mode.
+
+        A network that has none from the start keeps its weights.
+        """
+        return weights
