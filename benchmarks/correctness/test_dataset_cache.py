@@ -186,8 +186,10 @@ def test_a_tree_can_be_moved(tmp_path):
 
 def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match=f"cannot be stored in {tmp_path}/file/cache/synthetic-"):
-        small_tree(tmp_path / "file" / "cache")
+    tree = DatasetRequest(str(small_tree(tmp_path / "cache").root))
+    for request, kind in ((SMALL, "synthetic"), (tree, "folder")):
+        with pytest.raises(DatasetError, match=f"cannot be stored in {tmp_path}/file/cache/{kind}-"):
+            prepare(request, tmp_path / "file" / "cache", quiet)
 
 
 def _die(task):

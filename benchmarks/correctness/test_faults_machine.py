@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
@@ -345,6 +346,16 @@ def test_a_link_and_a_device_that_are_written_to_stay_what_they_are(tmp_path):
 
     assert (link.is_symlink(), target.read_text()) == (True, "new")
     assert Path("/dev/full").is_char_device()
+
+
+def test_a_file_that_sessions_write_at_once_is_whole(tmp_path):
+    path = tmp_path / "run.json"
+    contents = [bytes([number]) * 10**6 for number in range(8)]
+    with ThreadPoolExecutor(8) as sessions:
+        list(sessions.map(lambda content: write(path, content), contents))
+
+    assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- other surroundings

@@ -77,7 +77,6 @@ def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> 
         root, tuple(classes), train, test, fingerprint, cache_folder / f"{name}.json", tuple(bad)
     )
     try:
-        cache_folder.mkdir(parents=True, exist_ok=True)
         manifest.save()
     except OSError as error:
         raise DatasetError(

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.files import write_whole
 
 SPLITS = ("train", "test")
 MANIFEST_NAME = "manifest.json"
@@ -84,7 +84,12 @@ class Manifest:
             raise DatasetError(f"{file} cannot be read as a manifest: {error!r}") from error
 
     def save(self) -> None:
-        """Write the manifest to `self.file`, which appears whole or not at all."""
+        """Write the manifest to `self.file`, which appears whole or not at all.
+
+        Raises:
+            OSError: it cannot be written; those who prepare a data set say what that means for it.
+
+        """
         beside_images = self.root == self.file.parent
         data = {
             "format": _FORMAT,
@@ -94,12 +99,7 @@ class Manifest:
             "left_out": self.left_out,
             **{split: _to_columns(self.images(split)) for split in SPLITS},
         }
-        staging = self.file.with_name(f".{self.file.name}.{secrets.token_hex(4)}")
-        try:
-            staging.write_text(json.dumps(data, separators=(",", ":")), encoding="ascii")
-            staging.replace(self.file)
-        finally:
-            staging.unlink(missing_ok=True)
+        write_whole(self.file, json.dumps(data, separators=(",", ":")).encode("ascii"))
 
     def images(self, split: str) -> tuple[Image, ...]:
         """Return the images of `"train"` or `"test"`."""
