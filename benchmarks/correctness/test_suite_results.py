@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
+from pytest_benchmark.storage.file import FileStorage
 
 from stagebench.frameworks import INSTALLED
+from stagebench.plugin.saving import save_whole_files
 from stagebench.stages import PIPELINE
 from suite import start_suite
 
@@ -53,6 +57,18 @@ def test_every_case_is_saved_with_its_raw_rounds_and_the_contracts_keys(suite):
         settings = (32, 0, "on", "on") if images else (None,) * 4
         assert info["images"] == images
         assert tuple(info[axis] for axis in ("batch_size", "workers", "cache", "augment")) == settings
+
+
+@pytest.mark.fault("two sessions that save under one name", "both are saved, under two numbers")
+def test_sessions_that_save_under_one_name_at_once_are_all_saved(tmp_path):
+    save_whole_files()
+    storage = FileStorage(tmp_path, Mock())
+    with ThreadPoolExecutor(8) as sessions:
+        list(sessions.map(lambda number: storage.save({"session": number}, "name"), range(8)))
+
+    saved = sorted(tmp_path.iterdir())
+    assert [path.name for path in saved] == [f"{number:04}_name.json" for number in range(1, 9)]
+    assert {json.loads(path.read_text())["session"] for path in saved} == set(range(8))
 
 
 @pytest.mark.skipif(not INSTALLED, reason="no framework is installed")

@@ -11,7 +11,7 @@ from stagebench.datasets.files import write_whole
 from stagebench.machine.errors import StorageError
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, new: bool = False) -> bool:
     """Write a file as `write_whole` does.
 
     Raises:
@@ -19,6 +19,6 @@ def write(path: Path, content: bytes) -> None:
 
     """
     try:
-        write_whole(path, content)
+        return write_whole(path, content, new)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None

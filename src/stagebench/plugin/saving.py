@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ def save_whole_files() -> None:
     """
 
     def save(storage: FileStorage, content: Content, name: str) -> None:
-        while (path := storage.get(f"{storage._next_num}_{name}.json")).exists():
-            pass  # another session was faster; the next number is another one
-        _write(path, content)
+        for number in count(int(storage._next_num)):
+            path = storage.get(f"{number:04}_{name}.json")
+            if _write(path, content, new=True):  # else another session took this number meanwhile
+                break
         storage.logger.info(f"Saved benchmark data in: {path}")
 
     def save_json(session: BenchmarkSession, content: Content) -> None:
@@ -36,9 +38,9 @@ def save_whole_files() -> None:
     BenchmarkSession.save_json = save_json
 
 
-def _write(path: Path, content: Content) -> None:
+def _write(path: Path, content: Content, new: bool = False) -> bool:
     try:
-        write(path, safe_dumps(content, ensure_ascii=True, indent=4).encode())
+        return write(path, safe_dumps(content, ensure_ascii=True, indent=4).encode(), new)
     except StorageError as error:
         hint = "once it can, pytest benchmarks --resume takes what is finished from the journal"
         pytest.exit(f"{error}; {hint}", returncode=pytest.ExitCode.INTERNAL_ERROR)
