@@ -18,6 +18,7 @@ import pytest
 
 from alive import is_alive
 from pair import Pair
+from stagebench.datasets.locks import locked, try_lock
 from stagebench.frameworks import INSTALLED
 from stagebench.machine.info import usable_threads
 from stagebench.run import process as process_module
@@ -262,6 +263,21 @@ def test_the_folder_of_a_killed_session_goes_with_the_next_and_that_of_a_living_
     with scratch_folder() as folder:
         assert left() == [folder.name, f"{folder.name}.lock"]
     assert left() == []
+
+
+def test_a_lock_whose_file_its_holder_removes_is_taken_on_a_new_file(tmp_path):
+    """Else a session whose lock was taken for a leftover would hold one that excludes nobody."""
+    path, told = tmp_path / "lock", []
+    holder = locked(path)
+
+    def waiting():
+        told.append("waiting")
+        path.unlink()
+        holder.close()
+
+    with locked(path, waiting), path.open() as other:
+        assert not try_lock(other)
+    assert told == ["waiting"]
 
 
 @pytest.mark.fault("temporary files of another program, of a like name", "left alone")

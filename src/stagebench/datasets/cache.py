@@ -1,18 +1,16 @@
 """Prepared trees on disk: each appears whole or not at all, is verified on reuse and rebuilt when damaged."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.locks import locked, try_lock
 from stagebench.datasets.manifest import MANIFEST_NAME, Manifest, fingerprint_of
 from stagebench.datasets.parallel import Progress, chunks, processes_for, run_tasks
 
@@ -51,9 +49,12 @@ def prepared_tree(
 
     """
     tree = cache_folder / name
+
+    def waiting() -> None:
+        progress(f"waiting for another process that prepares {name}", 0, 1)
+
     try:
-        cache_folder.mkdir(parents=True, exist_ok=True)
-        with _lock(cache_folder, name, progress):
+        with locked(_lock_of(cache_folder, name), waiting):
             manifest = _verified(tree, progress)
             if manifest is None:
                 _remove_leftovers(cache_folder, name)
@@ -114,32 +115,17 @@ def _files_under(tree: Path) -> set[str]:
     }
 
 
-def _remove_leftovers(cache_folder: Path, locked: str) -> None:
+def _remove_leftovers(cache_folder: Path, own: str) -> None:
     """Remove what killed builds left. A build that is alive holds its tree's lock, so its folder stays."""
     for leftover in cache_folder.glob(f".*{_HIDDEN_SUFFIX}"):
         name = leftover.name.split(".")[1]
-        if name == locked:
-            _remove(leftover)
-            continue
-        with _lock_file(cache_folder, name) as file, contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(leftover)
+        with _lock_of(cache_folder, name).open("ab") as lock:
+            if name == own or try_lock(lock):
+                _remove(leftover)
 
 
-@contextlib.contextmanager
-def _lock(cache_folder: Path, name: str, progress: Progress) -> Iterator[None]:
-    """Hold the tree's lock. The kernel releases it when the process ends, however it ends."""
-    with _lock_file(cache_folder, name) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(f"waiting for another process that prepares {name}", 0, 1)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _lock_file(cache_folder: Path, name: str) -> IO[bytes]:
-    return (cache_folder / f".{name}.lock").open("ab")
+def _lock_of(cache_folder: Path, name: str) -> Path:
+    return cache_folder / f".{name}.lock"
 
 
 def _hidden_sibling(tree: Path) -> Path:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stagebench.case import AXES, Case
-from stagebench.machine.errors import StorageError
-from stagebench.machine.files import write
+from stagebench.machine.files import lock, write
 from stagebench.machine.info import machine_info
 
 KINDS = {"stage", "framework", "device"}
@@ -20,7 +17,7 @@ KINDS = {"stage", "framework", "device"}
 
 
 class NoiseStore:
-    """The file `noise.json`: pairs of equal cases, by machine, stage, case, versions and session."""
+    """The file `noise.json`: A/A comparisons, by machine, stage, case, versions and session."""
 
     def __init__(self, folder: Path, **session: Any) -> None:
         """Open the file in a folder; `session` is what a floor is for beside stage, case and versions."""
@@ -38,7 +35,7 @@ class NoiseStore:
 
         """
         entry = {**self._conditions(stage, case, versions), "case": case.id}
-        with self._locked():
+        with lock(self._path.with_suffix(".lock")):
             others = [
                 other
                 for other in self._entries()
@@ -86,13 +83,3 @@ class NoiseStore:
                 self._path.replace(self._path.with_suffix(".damaged"))
             return []
         return entries
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with (self._path.parent / "noise.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            raise StorageError(f"the noise floors {self._path} cannot be kept: {error.strerror}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from stagebench.case import Case, from_plain
+from stagebench.datasets.locks import locked, try_lock
 from stagebench.frameworks.contract import RuntimeInfo
 from stagebench.machine.errors import StorageError
 from stagebench.run.fingerprint import Fingerprint, differences
@@ -29,7 +29,9 @@ class _Earlier:
     """The journal of a session that has ended without saving."""
 
     path: Path
-    lock: IO[str]
+    file: IO[str]
+    """Locked, so that no other session takes the same groups."""
+
     entries: list[Entry]
     used: list[Entry] = field(default_factory=list)
     """Entries that this session has taken, or measured again under the same fingerprint."""
@@ -55,7 +57,7 @@ class Journal:
         except OSError as error:
             raise StorageError(f"no result can be kept in {folder.absolute()}: {error.strerror}") from None
         self.path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}.jsonl"
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         self._earlier = list(_unlocked(folder)) if resume else []
 
     @property
@@ -106,7 +108,7 @@ class Journal:
         for journal in self._earlier:
             if well and all(entry in journal.used for entry in journal.entries):
                 journal.path.unlink(missing_ok=True)
-            journal.lock.close()
+            journal.file.close()
 
     def _entries_of(self, group: str) -> Iterator[tuple[_Earlier, Entry]]:
         """Yield what earlier sessions left of a group, the newest first."""
@@ -118,12 +120,10 @@ class Journal:
     def _write(self, line: Mapping[str, Any]) -> None:
         try:
             if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
                 hidden = self.path.with_suffix(".new")  # nobody resumes it before it is locked
-                self._file = hidden.open("x")
-                fcntl.flock(self._file, fcntl.LOCK_EX)
+                self._file = locked(hidden)
                 hidden.rename(self.path)
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(f"{json.dumps(line)}\n".encode())
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -134,13 +134,12 @@ def _unlocked(folder: Path) -> list[_Earlier]:
     """Return the journals in the folder that no living session holds, the newest first, and hold them."""
     found = []
     for path in sorted(folder.glob("*.jsonl"), reverse=True):
-        with contextlib.suppress(OSError):  # it is held, or gone, or not ours to read
-            lock = path.open("r+")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.append(_Earlier(path, lock, _entries(path)))
-            except OSError:
-                lock.close()
+        with contextlib.suppress(OSError):  # it is gone, or not ours to read
+            file = path.open("r+")
+            if try_lock(file):
+                found.append(_Earlier(path, file, _entries(path)))
+            else:
+                file.close()
     return found
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
-from stagebench.machine.errors import StorageError
+from stagebench.machine.files import lock
 
 
-@contextmanager
-def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock in `folder` that all sessions of this user share; it goes with the process.
+def machine_lock(folder: Path, waiting: Callable[[], object]) -> IO[bytes]:
+    """Hold the lock in `folder` that all sessions of this user share, until it is closed or the process ends.
 
     Calls `waiting` once if another session holds it.
 
@@ -20,16 +18,4 @@ def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         StorageError: the lock cannot be made.
 
     """
-    path = folder / "measuring.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a")
-    except OSError as error:
-        raise StorageError(f"the lock {path} cannot be made: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return lock(folder / "measuring.lock", waiting)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
+from stagebench.datasets.locks import locked, try_lock
 from stagebench.machine.errors import StorageError
 
 _LOCK = re.compile(r"stagebench-[0-9a-f]{16}\.lock")
@@ -29,9 +27,10 @@ def scratch_folder() -> Iterator[Path]:
     """
     where = Path(tempfile.gettempdir())
     _remove_leftovers(where)
+    path = where / f"stagebench-{secrets.token_hex(8)}.lock"
+    folder = _folder_of(path)
     try:
-        lock = _locked(where)
-        folder = _folder_of(Path(lock.name))
+        lock = locked(path)
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise StorageError(f"no folder can be made in {where}: {error.strerror}") from None
@@ -39,26 +38,16 @@ def scratch_folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            _remove(Path(lock.name))
-
-
-def _locked(where: Path) -> IO[bytes]:
-    """Make a lock file and hold it; one that another session took for a leftover is gone by then."""
-    while True:
-        lock = (where / f"stagebench-{secrets.token_hex(8)}.lock").open("xb")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.fstat(lock.fileno()).st_nlink:
-            return lock
-        lock.close()
+            _remove(path)
 
 
 def _remove_leftovers(where: Path) -> None:
     """Remove the folders whose session lives no more: the kernel has released their locks."""
     for path in where.glob("stagebench-*.lock"):
         if _LOCK.fullmatch(path.name):
-            with contextlib.suppress(OSError), path.open("r+b") as lock:  # held, gone, or another user's
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(path)
+            with contextlib.suppress(OSError), path.open("r+b") as lock:  # gone, or another user's
+                if try_lock(lock):
+                    _remove(path)
 
 
 def _remove(lock: Path) -> None:

@@ -17,7 +17,7 @@ from stagebench.machine.memory import shortage
 from stagebench.run.aa_copy import aa_copy, is_aa_copy
 from stagebench.run.fingerprint import fingerprint
 from stagebench.run.journal import Journal, Results
-from stagebench.run.machine_lock import turn
+from stagebench.run.machine_lock import machine_lock
 from stagebench.run.process import WorkerError
 from stagebench.run.sample import Failure, Measurement
 from stagebench.run.schedule import Conditions, Status, Width, measure_group
@@ -172,7 +172,7 @@ class Session:
         def waiting() -> None:
             self._observer.finish(f"{number} {group}: waiting for another session, which measures here now")
 
-        with turn(self._folder, waiting):
+        with machine_lock(self._folder, waiting):
             if lack := shortage(STAGES[stage], cases, conditions.workload, conditions.manifest, "now"):
                 return dict.fromkeys(cases, Failure(lack))
             if self._trained and "deploys" in STAGES[stage].traits:

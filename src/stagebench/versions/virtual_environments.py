@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.run.environments import NEEDED, Environment
-from stagebench.run.machine_lock import turn
+from stagebench.run.machine_lock import machine_lock
 
 NEWEST = "newest"
 MADE = "made-by-stagebench"
@@ -76,7 +76,9 @@ def make(
     label = requirement.version if source is None else f"{requirement.version}+base"
     place = folder / f"{requirement.framework}-{requirement.version}{_suffix(source)}"
     python = place / "bin" / "python"
-    with turn(folder, lambda: tell(f"waiting for another session, which makes environments in {folder}")):
+    with machine_lock(
+        folder, lambda: tell(f"waiting for another session, which makes environments in {folder}")
+    ):
         if not (place / MADE).is_file() or not python.is_file():
             tell(f"making an environment for {requirement} in {place}")
             shutil.rmtree(place, ignore_errors=True)
