@@ -194,7 +194,7 @@ BAD = {
     "no byte": (b"", "is not a JPEG"),
     "zeros": (bytes(4000), "is not a JPEG"),
     "first byte flipped": (b"\xfe" + encoded()[1:], "is not a JPEG"),
-    "quantisation table damaged": (damaged(b"\xff\xdb", 4), "is "),
+    "quantization table damaged": (damaged(b"\xff\xdb", 4), "is "),
     "Huffman table damaged": (damaged(b"\xff\xc4", 5), "is a damaged JPEG"),
     "scan header damaged": (damaged(b"\xff\xda", 4), "is a damaged JPEG"),
     "cut in the scan": (encoded()[:-200], "is a damaged JPEG"),

@@ -1,4 +1,4 @@
-"""What reports say of models that are exported, quantised and deployed."""
+"""What reports say of models that are exported, quantized and deployed."""
 
 from __future__ import annotations
 

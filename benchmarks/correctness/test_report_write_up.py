@@ -1,4 +1,4 @@
-"""The write-up on quantisation beside a run, and profiles side by side."""
+"""The write-up on quantization beside a run, and profiles side by side."""
 
 from __future__ import annotations
 

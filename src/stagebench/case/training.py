@@ -18,7 +18,7 @@ class AdamSettings:
 
 ADAM = AdamSettings()
 FINE_TUNING = 0.01
-"""Share of the learning rate at which trained weights are trained on, quantisation-aware or not: after Wu et
+"""Share of the learning rate at which trained weights are trained on, quantization-aware or not: after Wu et
 al. (2020), "Integer Quantization for Deep Learning Inference". At all of it, 3 points of accuracy went."""
 
 

@@ -5,9 +5,11 @@ Everything above the pipelines (measurement, suite, reports) knows a framework o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -43,9 +45,9 @@ class WatchedEpoch:
     epoch: Epoch
     seconds: float
     """Wall-clock time, device synchronised at the end."""
-    data_wait_seconds: float
-    """From each request for the next batch until it came. TensorFlow cannot see the last request, which finds
-    the epoch at its end."""
+    data_wait_seconds: float | None = None
+    """From each request for the next batch until it came; None where that cannot be seen. TensorFlow cannot
+    see the last request, which finds the epoch at its end."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Deployer(Protocol):
         """Make an int8 model of the pipeline's, as `case.quantize` says, for the next `export`.
 
         The pipeline's own model stays as it is. `calibration` are images float32 [N, H, W, 3]. Post-training
-        quantisation (`ptq`) is calibrated with them; quantisation-aware training (`qat`) is from the
+        quantization (`ptq`) is calibrated with them; quantization-aware training (`qat`) is from the
         pipeline's weights, as `fine_tune` trains. Returns the seconds of each step by name: `calibration`,
         `training`, `conversion`, as far as there are such steps.
         """
@@ -147,91 +149,115 @@ class Deployer(Protocol):
         """Read what `export` has written, as one does who has nothing but the file."""
 
 
-class Pipeline(Protocol):
+class Pipeline(ABC):
     """One case of one framework. It holds the data loaders, the model and the optimiser.
 
-    Stages take no device and no batch size: those are the case's.
+    Stages take no device and no batch size: those are the case's. A new framework starts with the abstract
+    methods; what it does not offer beyond them is skipped or left empty.
     """
 
     case: Case
 
+    @abstractmethod
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         """Set up device and seed, nothing else; raises `UnavailableError` if the device is not there."""
 
     # The six stages. Each is timed as it stands, between two calls of `synchronize`.
 
+    @abstractmethod
     def load_data(self) -> list[Any]:
         """Deliver one epoch of training batches on the device, and read every batch.
 
         Returns the label batches, in the framework's own form, for `class_indices` to look at later.
         """
 
+    @abstractmethod
     def build_model(self) -> None:
         """Make the model and its optimiser, with all variables in place on the device."""
 
+    @abstractmethod
     def train(self, epochs: int) -> list[Epoch]:
         """Train the model over the training split."""
 
+    @abstractmethod
     def save_model(self, path: Path) -> None:
         """Write the model to `path`; when this returns, the file is closed and complete."""
 
+    @abstractmethod
     def load_model(self, path: Path) -> None:
         """Make the model in `path` the one that `predict` and `evaluate` use, on the device."""
 
+    @abstractmethod
     def evaluate(self) -> Evaluation:
         """Loss and accuracy over the whole test split, in inference mode."""
 
-    # What comes after the pipeline.
-
-    def fine_tune(self) -> None:
-        """Train the model for one more epoch, at `training.FINE_TUNING` of the learning rate."""
-
-    def deployer(self) -> Deployer:
-        """Return what deploys the model that the pipeline has now. Imports what only deployment needs."""
-
     # What a stage is prepared and checked with. Never timed.
 
-    def synchronize(self) -> None:
-        """Wait until the device has finished everything that was asked of it."""
-
+    @abstractmethod
     def runtime_info(self) -> RuntimeInfo:
         """Versions, device and threads, as the framework sees them."""
 
-    def watch_training(self) -> WatchedEpoch:
-        """Train one epoch as `train` does, and take the time of waiting for batches."""
-
-    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
-        """Do some work under the framework's profiler; write its trace, return what took most, first.
-
-        `path` is a file without a suffix. The trace opens in Perfetto or TensorBoard.
-        """
-
-    def peak_gpu_bytes(self) -> int | None:
-        """Return the most GPU memory that tensors took at once in this process; None on the CPU."""
-
+    @abstractmethod
     def class_indices(self, labels: list[Any]) -> NDArray[np.int64]:
         """Return the class index of every image of the label batches: int64 [N]."""
 
+    @abstractmethod
     def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """Yield the batches of one epoch as the model gets them: images float32 [B, H, W, 3] from 0 to 1.
 
         Labels are class indices, int64 [B].
         """
 
-    def layers(self) -> list[Layer]:
-        """Return the model's layers in order."""
-
+    @abstractmethod
     def weights(self) -> Weights:
         """Return copies of all model variables, canonical in name, order and layout: see `Weights`."""
 
+    @abstractmethod
     def trainable_weights(self) -> int:
         """Return how many of the model's parameters the optimiser updates."""
 
+    @abstractmethod
     def set_weights(self, weights: Weights) -> None:
         """Give the variables these values, and the optimiser the state in which it was built."""
 
+    @abstractmethod
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits, float32 [N, classes], of images float32 [N, H, W, 3], in inference mode."""
+
+    # What a framework may offer beside.
+
+    def synchronize(self) -> None:  # noqa: B027  # on the CPU there is nothing to wait for
+        """Wait until the device has finished everything that was asked of it."""
+
+    def layers(self) -> list[Layer]:
+        """Return the model's layers in order."""
+        return []
+
+    def peak_gpu_bytes(self) -> int | None:
+        """Return the most GPU memory that tensors took at once in this process; None on the CPU."""
+        return None
+
+    def watch_training(self) -> WatchedEpoch:
+        """Train one epoch as `train` does, and take the time of waiting for batches."""
+        start = perf_counter()
+        (epoch,) = self.train(1)
+        self.synchronize()
+        return WatchedEpoch(epoch, perf_counter() - start)
+
+    def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
+        """Do some work under the framework's profiler; write its trace, return what took most, first.
+
+        `path` is a file without a suffix. The trace opens in Perfetto or TensorBoard.
+        """
+        raise UnavailableError(f"{self.case.framework} has no profiler here")
+
+    def fine_tune(self) -> None:
+        """Train the model for one more epoch, at `training.FINE_TUNING` of the learning rate."""
+        raise UnavailableError(f"{self.case.framework} has no quantization-aware training here")
+
+    def deployer(self) -> Deployer:
+        """Return what deploys the model that the pipeline has now. Imports what only deployment needs."""
+        raise UnavailableError(f"{self.case.framework} deploys no model here")
 
 
 class Inspector(Protocol):

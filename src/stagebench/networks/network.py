@@ -21,7 +21,7 @@ class Network(ABC):
     layers_with_kernel: int
     """Convolutions and dense layers: those that multiply."""
     small_kernels: int = 0
-    """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantises dynamically."""
+    """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantizes dynamically."""
 
     @abstractmethod
     def shapes(self, classes: int, input_size: int) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from stagebench.case import Case, Workload
-from stagebench.frameworks.contract import Epoch
+from stagebench.frameworks.contract import Epoch, WatchedEpoch
 from stagebench.networks import NETWORKS
 from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
@@ -26,7 +26,7 @@ class Training(Stage):
     def set_up(self) -> None:
         self.pipeline.build_model()
         self.initial_weights = self.pipeline.weights()
-        self.data_wait_fraction: float | None = None
+        self.watched: WatchedEpoch | None = None
 
     def prepare(self) -> None:
         self.pipeline.set_weights(self.initial_weights)
@@ -36,18 +36,18 @@ class Training(Stage):
 
     def outcome(self, result: list[Epoch]) -> dict[str, Any]:
         epochs = [*result]
-        if self.data_wait_fraction is None:
+        if self.watched is None:
             # One more epoch, off the clock: it shows the wait for batches, and that the loss falls.
-            watched = self.pipeline.watch_training()
-            epochs.append(watched.epoch)
-            self.data_wait_fraction = watched.data_wait_seconds / watched.seconds
+            self.watched = self.pipeline.watch_training()
+            epochs.append(self.watched.epoch)
+        waited = self.watched.data_wait_seconds
         return {
             "images": sum(epoch.images for epoch in result),
             "losses": [epoch.loss for epoch in epochs],
             "accuracies": [epoch.accuracy for epoch in epochs],
             "loss": result[-1].loss,
             "accuracy": result[-1].accuracy,
-            "data_wait_fraction": self.data_wait_fraction,
+            "data_wait_fraction": None if waited is None else waited / self.watched.seconds,
         }
 
     @classmethod

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks import contract
 from stagebench.frameworks.contract import (
     Epoch,
     Evaluation,
@@ -29,7 +30,6 @@ from stagebench.frameworks.contract import (
     RuntimeInfo,
     Split,
     UnavailableError,
-    WatchedEpoch,
 )
 from stagebench.frameworks.simulated.costs import Cost
 from stagebench.frameworks.simulated.deployment import Deployer, logits
@@ -38,7 +38,7 @@ from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
 
 
-class Pipeline:
+class Pipeline(contract.Pipeline):
     """See `contract.Pipeline`. The model is one dense layer that never learns; its losses are made up."""
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
@@ -94,24 +94,13 @@ class Pipeline:
     def deployer(self) -> Deployer:
         return Deployer(self.matrix, NETWORKS[self.case.network].layers_with_kernel, self._act)
 
-    def synchronize(self) -> None:
-        pass
-
     def runtime_info(self) -> RuntimeInfo:
         return RuntimeInfo("1.0", "", 1)
-
-    def watch_training(self) -> WatchedEpoch:
-        start = time.perf_counter()
-        (epoch,) = self.train(1)
-        return WatchedEpoch(epoch, time.perf_counter() - start, 0.0)
 
     def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
         work()
         path.with_name(f"{path.name}.json").write_text('{"traceEvents": []}')
         return [Operation("simulated::wait", 0.001, 1)]
-
-    def peak_gpu_bytes(self) -> int | None:
-        return None
 
     def class_indices(self, labels: list[NDArray[np.int64]]) -> NDArray[np.int64]:
         return np.concatenate(labels)

@@ -41,7 +41,7 @@ class Deployer:
                 train = self._trainer().train_other
                 self._quantized, seconds = quantization.quantization_aware(self.pipeline.model, train)
             case how:
-                raise ValueError(f"TensorFlow's models are quantised by dynamic, ptq or qat, not by {how}")
+                raise ValueError(f"TensorFlow's models are quantized by dynamic, ptq or qat, not by {how}")
         return seconds
 
     def export(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The layers of quantisation-aware training: they compute in float32 what int8 will come to.
+"""The layers of quantization-aware training: they compute in float32 what int8 will come to.
 
 Kernels and activations are rounded to 256 values; gradients pass as if they were not (Jacob et al., 2018).
 Kernels of convolutions have a scale a channel. The BatchNorm that follows is a factor a channel too: the

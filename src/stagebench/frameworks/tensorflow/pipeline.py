@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stagebench.case import Case, Workload
 from stagebench.case.training import FINE_TUNING
 from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks import contract
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
@@ -32,7 +33,7 @@ from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
 
 
-class Pipeline:
+class Pipeline(contract.Pipeline):
     """See `contract.Pipeline`."""
 
     deploys_batch_norm = True

@@ -52,7 +52,7 @@ class Deployer:
                     model, self.pipeline.workload.input_size, self._trainer().train_other
                 )
             case how:
-                raise ValueError(f"PyTorch's models are quantised by ptq or qat, not by {how}")
+                raise ValueError(f"PyTorch's models are quantized by ptq or qat, not by {how}")
         if self.case.deploy == "onnx":
             quantization.add_last_bias_apart(self._quantized)
         return seconds

@@ -2,7 +2,7 @@
 
 Activations become uint8 with one scale each, weights int8 with one scale a channel; BatchNorm goes into the
 convolutions. What comes out computes in float32 still, between roundings: `torch.compile` and onnxruntime
-make operations on integers of it. `torch.compile` learns how from this module's import of the quantiser;
+make operations on integers of it. `torch.compile` learns how from this module's import of the quantizer;
 without it, the model would stay in float32, and nothing would say so.
 """
 
@@ -80,7 +80,7 @@ def add_last_bias_apart(model: GraphModule) -> None:
 def _graph(model: nn.Module, size: int) -> GraphModule:
     """Return the graph of a model, for batches of any size: the last one of an epoch may be smaller."""
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):  # the quantiser passes over convolutions that are padded "same"
+        if isinstance(layer, nn.Conv2d):  # the quantizer passes over convolutions that are padded "same"
             layer.padding = tuple(side // 2 for side in layer.kernel_size)
     batch = torch.zeros(BATCH, 3, size, size)
     return torch.export.export(model, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},)).module()
