@@ -20,7 +20,7 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
 from stagebench.machine.info import usable_threads
-from stagebench.plugin.options import Settings
+from stagebench.plugin.options import SessionOptions
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerError, WorkerProcess
 from suite import Suite
@@ -93,7 +93,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def environment_of(config: pytest.Config, framework: str) -> Environment:
     """Return where a framework's processes run: here, or in what `--env FRAMEWORK=PYTHON` names."""
     here = Environment(framework, framework)
-    return Settings.resolve(config.getoption).environments.get(framework, here)
+    return SessionOptions.resolve(config.getoption).environments.get(framework, here)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,7 +9,7 @@ import pytest
 from saved_runs import saved_run
 from stagebench.case import AXES, Axis, Case, from_plain, plain
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.plugin.options import OPTIONS, Settings
+from stagebench.plugin.options import OPTIONS, SessionOptions
 from stagebench.results.run import run_of
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES, matrix
 
@@ -40,7 +40,7 @@ def test_an_axis_that_does_not_apply_does_not_multiply_a_stage(stage):
 
 
 def test_the_default_run_has_18_cases():
-    settings = Settings.resolve({"frameworks": ("torch", "tensorflow"), "devices": ("cpu",)}.get)
+    settings = SessionOptions.resolve({"frameworks": ("torch", "tensorflow"), "devices": ("cpu",)}.get)
 
     assert sum(len(settings.cases(stage)) for stage in settings.stages) == 18
 

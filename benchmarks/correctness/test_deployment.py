@@ -125,7 +125,7 @@ def planted(stage, **axes):
     for parameter in cells(stage, **axes):
         (case,) = parameter.values
         module = FRAMEWORKS[case.framework].folder
-        found.append(pytest.param(case, f"{module}.deployment:Deployer", id=case.id, marks=parameter.marks))
+        found.append(pytest.param(case, f"{module}.deployer:Deployer", id=case.id, marks=parameter.marks))
     return found
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 
 from stagebench.article.published_results import published_results
-from stagebench.plugin.options import OptionError, Settings
+from stagebench.plugin.options import OptionError, SessionOptions
 
 
 def settings(preset, **given):
     """Return what the preset comes to where these options are given."""
-    return Settings.resolve({"preset": preset, "frameworks": ("torch", "tensorflow"), **given}.get)
+    return SessionOptions.resolve({"preset": preset, "frameworks": ("torch", "tensorflow"), **given}.get)
 
 
 def rows_of(cases):

@@ -14,13 +14,13 @@ from stagebench.cli import main
 from stagebench.history.history import read_history
 from stagebench.history.page import history_page
 from stagebench.report.charts import charts
-from stagebench.report.deployment import deployed, deployment_table, latency_table, steps_table
 from stagebench.report.deployment_sentences import (
     deployment_sentences,
     sanity_finding,
     sanity_lines,
     sanity_table,
 )
+from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
 from stagebench.report.html import page
 from stagebench.report.markdown import markdown
 from stagebench.report.profiles import profile_tables
@@ -30,7 +30,7 @@ from stagebench.report.terminal import summary_lines
 from stagebench.results.run import Run, RunError, in_order, read_run, run_of
 from stagebench.stages import DEPLOYMENT, STAGES
 from stagebench.statistics.comparison import FailOn
-from stagebench.statistics.deployment import sanity_checks
+from stagebench.statistics.speedups import sanity_checks
 
 LATER = ("precision", "execution", "deploy", "quantize")
 FIGURES = (

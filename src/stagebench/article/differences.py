@@ -35,7 +35,7 @@ GRADIENT_SCALE = 1e-3
 
 
 @dataclass(frozen=True)
-class Setting:
+class Choice:
     """A choice that a pipeline states by recipe."""
 
     stated: str
@@ -46,17 +46,17 @@ class Setting:
     """`module:name` of the framework's function whose defaults fill what is not stated."""
 
 
-SETTINGS: dict[str, dict[str, Setting]] = {
+CHOICES: dict[str, dict[str, Choice]] = {
     "torch": {
-        "pixels": Setting("data:preparation"),
-        "batch_norm": Setting("networks.article:BATCH_NORM", "torch:nn.BatchNorm2d.__init__"),
-        "adam": Setting("training:ADAM", "torch:optim.Adam.__init__"),
+        "pixels": Choice("data:preparation"),
+        "batch_norm": Choice("networks.article:BATCH_NORM", "torch:nn.BatchNorm2d.__init__"),
+        "adam": Choice("training:ADAM", "torch:optim.Adam.__init__"),
     },
     "tensorflow": {
-        "pixels: JPEG decoding": Setting("data:DECODE", "tensorflow:image.decode_jpeg"),
-        "pixels: resize": Setting("data:RESIZE", "tensorflow:image.resize"),
-        "batch_norm": Setting("networks.article:BATCH_NORM", "keras:layers.BatchNormalization.__init__"),
-        "adam": Setting("training:ADAM", "keras:optimizers.Adam.__init__"),
+        "pixels: JPEG decoding": Choice("data:DECODE", "tensorflow:image.decode_jpeg"),
+        "pixels: resize": Choice("data:RESIZE", "tensorflow:image.resize"),
+        "batch_norm": Choice("networks.article:BATCH_NORM", "keras:layers.BatchNormalization.__init__"),
+        "adam": Choice("training:ADAM", "keras:optimizers.Adam.__init__"),
     },
 }
 """Where each framework's choices are found. Names that start with `pixels` prepare images."""
@@ -71,13 +71,13 @@ class Pipeline:
     def runtime_info(self) -> dict[str, dict[str, tuple[Any, Any]]]:
         """Return, by choice, the published and the matched value of each setting in which the two differ."""
         found = {}
-        for choice, setting in SETTINGS[self.case.framework].items():
+        for choice, setting in CHOICES[self.case.framework].items():
             published, matched = (self._settings(setting, recipe) for recipe in RECIPES)
             differing = [name for name, value in matched.items() if published[name] != value]
             found[choice] = {name: (published[name], matched[name]) for name in differing}
         return found
 
-    def _settings(self, setting: Setting, recipe: str) -> dict[str, Any]:
+    def _settings(self, setting: Choice, recipe: str) -> dict[str, Any]:
         stated = _resolve(_target(self.case.framework, setting))
         if callable(stated):
             steps = stated(recipe, self.size).transforms
@@ -119,7 +119,7 @@ class _BothRecipes:
         for choice in choices:
             for other in choices:
                 if other != choice:  # so that this choice alone is as published
-                    target = _target(self.framework, SETTINGS[self.framework][other])
+                    target = _target(self.framework, CHOICES[self.framework][other])
                     replacement = '{**original, "published": original["matched"]}'
                     self.worker.request("patch", target=target, replacement=replacement)
             apart = np.abs(self._test_split("published")[0] - matched)
@@ -260,7 +260,7 @@ class _BothRecipes:
         return self.worker.request("call", target=target, method=method, arguments=list(arguments))
 
 
-def _target(framework: str, setting: Setting) -> str:
+def _target(framework: str, setting: Choice) -> str:
     return f"{FRAMEWORKS[framework].folder}.{setting.stated}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from stagebench.article.published_results import Dataset, PublishedResult, published_results
-from stagebench.article.tables import name, settings
+from stagebench.article.tables import axes_of, name
 from stagebench.case import Case
 from stagebench.report.figures import duration
 from stagebench.report.report import Report
@@ -39,14 +39,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PublishedTable:
     """One of the article's tables beside the same cases here."""
 
     sentences: Sequence[str]
     table: Table
 
 
-def comparisons(report: Report) -> list[Comparison]:
+def comparisons(report: Report) -> list[PublishedTable]:
     """Return one for each of the article's tables of which a run of its preset has two rows or more."""
     found: dict[tuple[int, str, str, str], list[Pair]] = {}
     for number, run in enumerate(report.runs):
@@ -82,7 +82,7 @@ def _row_key(of: Case | PublishedResult, framework: str, device: str) -> tuple[o
     return framework, device, of.batch_size, of.workers, of.cache, of.augment
 
 
-def _comparison(title: str, pairs: Sequence[Pair]) -> Comparison:
+def _comparison(title: str, pairs: Sequence[Pair]) -> PublishedTable:
     whole = all(pair.whole_size for pair in pairs)
     here = _ranks([pair.training.median_seconds for pair in pairs])
     there = _ranks([float(pair.published.training_seconds) for pair in pairs])
@@ -96,7 +96,7 @@ def _comparison(title: str, pairs: Sequence[Pair]) -> Comparison:
         )
         first = duration(pair.training.cold_seconds)
         shown = (*seconds[:2], first, *seconds[2:]) if whole else (seconds[1], first, seconds[3])
-        cells = (name(pair.training), *settings(pair.training), str(rank_there), str(rank_here), *shown)
+        cells = (name(pair.training), *axes_of(pair.training), str(rank_there), str(rank_here), *shown)
         rows.append(Row(cells, pair.entry))
     training = ("Training Time, published", "Training Time, here", "first execution, here")
     evaluation = ("Eval Time, published", "Eval Time, here")
@@ -105,7 +105,7 @@ def _comparison(title: str, pairs: Sequence[Pair]) -> Comparison:
     columns = ("Framework", "Batch Size", "Num Workers", "Caching", *ranks, *times)
     device = pairs[0].published.device_name
     table = Table(f"{title}; the article's machine: {device}", columns, rows)
-    return Comparison(list(_sentences(pairs, whole)), table)
+    return PublishedTable(list(_sentences(pairs, whole)), table)
 
 
 def _sentences(pairs: Sequence[Pair], whole: bool) -> list[str]:
@@ -152,5 +152,5 @@ def _ranks(values: Sequence[float]) -> list[int]:
 
 
 def _called(pair: Pair) -> str:
-    batch, workers, caching = settings(pair.training)
+    batch, workers, caching = axes_of(pair.training)
     return f"{name(pair.training)}, batch size {batch}, {workers} workers, caching {caching}"

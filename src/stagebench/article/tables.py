@@ -43,7 +43,7 @@ def _table(
         evaluation = evaluations.get(index)
         cells = (
             f"{name(result)}{mark}",
-            *settings(result),
+            *axes_of(result),
             duration(result.median_seconds),
             duration(evaluation.median_seconds) if evaluation else "",
         )
@@ -66,7 +66,7 @@ def _title(environment: str) -> str:
     return FRAMEWORKS[environment].title if environment in FRAMEWORKS else environment
 
 
-def settings(result: Result) -> tuple[str, str, str]:
+def axes_of(result: Result) -> tuple[str, str, str]:
     """Write batch size, workers and caching as the article does."""
     case = result.case
     workers = "NA" if case.workers == "auto" else str(case.workers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stagebench.article.published_results import published_quantization
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.report.chart import Chart, Spec, Values, look
-from stagebench.report.deployment import (
+from stagebench.report.deployment_tables import (
     Deployed,
     added_training,
     deployed,

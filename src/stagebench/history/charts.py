@@ -14,7 +14,7 @@ from stagebench.report.chart import Chart, Spec, Values, look
 from stagebench.report.figures import duration, interval, name, short, unit_of
 from stagebench.report.report import AXES, in_order_of_values, told
 from stagebench.report.tables import Row, Table, words
-from stagebench.statistics.change_points import Step
+from stagebench.statistics.change_points import ChangePoint
 from stagebench.statistics.ratio import digits
 
 DASHES = ([1, 0], [6, 3], [2, 3])
@@ -210,7 +210,7 @@ def anchor(point: Point) -> str:
     return f"environment-{point.saved + 1}"
 
 
-def step_text(step: Step) -> str:
+def step_text(step: ChangePoint) -> str:
     """Write by how much the level changes, and how often chance does as much."""
     return f"x {digits(step.ratio)} (p = {probability(step.p)})"
 

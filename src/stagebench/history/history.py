@@ -17,7 +17,7 @@ from stagebench.report.tables import Table
 from stagebench.results.result import Result
 from stagebench.results.run import Run, RunError, read_run
 from stagebench.stages import STAGES
-from stagebench.statistics.change_points import Step, find_steps
+from stagebench.statistics.change_points import ChangePoint, find_change_points
 
 Axis = Literal["date", "version"]
 OF_A_RUN = ("date", "command line")
@@ -82,7 +82,7 @@ class Series:
     stage: str
     subject: Subject
     points: Sequence[Point]
-    steps: Sequence[Step] | None = None
+    steps: Sequence[ChangePoint] | None = None
     """None where there are too few points to tell."""
 
 
@@ -91,7 +91,7 @@ class Found:
     """A step of a series, with the points before and after it as far as its next steps."""
 
     series: Series
-    step: Step
+    step: ChangePoint
     before: Sequence[Point]
     after: Sequence[Point]
 
@@ -221,4 +221,4 @@ def _workload(result: Result) -> str:
 
 def _with_steps(series: Sequence[Series]) -> list[Series]:
     times = [[log(point.result.median_seconds) for point in one.points] for one in series]
-    return [replace(one, steps=steps) for one, steps in zip(series, find_steps(times), strict=True)]
+    return [replace(one, steps=steps) for one, steps in zip(series, find_change_points(times), strict=True)]

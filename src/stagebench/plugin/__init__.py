@@ -30,7 +30,7 @@ from stagebench.machine.errors import ShortageError, StorageError
 from stagebench.machine.info import gpu_names, machine_info
 from stagebench.plugin.baseline import baseline
 from stagebench.plugin.noise import NoiseFloors
-from stagebench.plugin.options import OPTIONS, PRESET, OptionError, Settings, file_to_write
+from stagebench.plugin.options import OPTIONS, PRESET, OptionError, SessionOptions, file_to_write
 from stagebench.plugin.progress import Progress, progress_of
 from stagebench.plugin.replay import recorded_seconds, replay
 from stagebench.plugin.saving import save_whole_files
@@ -52,7 +52,7 @@ from stagebench.stages.stage import Executions
 from stagebench.statistics.ranking import width_of
 
 PARAMETERS = [field.name for field in fields(Case)]
-SETTINGS = pytest.StashKey[Settings]()
+SETTINGS = pytest.StashKey[SessionOptions]()
 RECORD = pytest.StashKey[Record]()
 SESSION = pytest.StashKey[Session]()
 NOISE = pytest.StashKey[NoiseFloors]()
@@ -88,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is finished is saved, as by Ctrl-C
     try:
-        config.stash[SETTINGS] = Settings.resolve(config.getoption)
+        config.stash[SETTINGS] = SessionOptions.resolve(config.getoption)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from None
     if wanted := config.getoption("benchmark_compare"):

@@ -252,14 +252,14 @@ PRESET = Option(
 
 
 @dataclass(frozen=True)
-class Settings:
+class SessionOptions:
     """What the options of a session come to."""
 
     values: Mapping[str, Any]
     preset: Preset
 
     @classmethod
-    def resolve(cls, given: Callable[[str], Any]) -> Settings:
+    def resolve(cls, given: Callable[[str], Any]) -> SessionOptions:
         """Take each option's value as given, else from the preset, else its default.
 
         `given` returns the parsed value of an option by name, or None.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import log
 
 from stagebench.report.chart import Chart, Spec, Values, looks_of
-from stagebench.report.deployment import Deployed, deployed, file_size, latency
+from stagebench.report.deployment_tables import Deployed, deployed, file_size, latency
 from stagebench.report.figures import duration, short
 from stagebench.report.labels import placed
 from stagebench.report.report import Entry, Report

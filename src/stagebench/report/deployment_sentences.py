@@ -8,7 +8,8 @@ from itertools import groupby
 from stagebench.case import Case
 from stagebench.report.figures import name, ratio_with_interval
 from stagebench.report.tables import Row, Table
-from stagebench.statistics.deployment import (
+from stagebench.statistics.group import Group
+from stagebench.statistics.speedups import (
     WANTED_SPEEDUP,
     SanityCheck,
     Speedup,
@@ -16,7 +17,6 @@ from stagebench.statistics.deployment import (
     sanity_checks,
     speedups,
 )
-from stagebench.statistics.group import Group
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 SANITY = ("the suite's own check", "x the other's time (95%)", "finding")

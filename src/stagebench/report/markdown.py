@@ -9,8 +9,8 @@ from stagebench.article import published
 from stagebench.article.tables import article_tables
 from stagebench.article.write_up import write_up_table
 from stagebench.report import sentences, tables
-from stagebench.report.deployment import deployed, deployment_table, latency_table, steps_table
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
+from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
 from stagebench.report.figures import about
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report

@@ -9,8 +9,8 @@ from textwrap import wrap
 import numpy as np
 
 from stagebench.case import Case
-from stagebench.report.deployment import compact_rows
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
+from stagebench.report.deployment_tables import compact_rows
 from stagebench.report.figures import OF_ONE_PROCESS, duration, name, relative, share
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement

@@ -31,7 +31,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Step:
+class ChangePoint:
     """A change of level."""
 
     at: int
@@ -43,7 +43,7 @@ class Step:
     """How often values in random order look as much like a step."""
 
 
-def find_steps(series: Sequence[Sequence[float]]) -> list[list[Step] | None]:
+def find_change_points(series: Sequence[Sequence[float]]) -> list[list[ChangePoint] | None]:
     """Return the steps of each series; None for one of fewer than `MINIMUM_VALUES` values.
 
     Values are logarithms of times, one for each run, in order. A run is one value however many processes it
@@ -75,11 +75,13 @@ def _level(p_values: Sequence[float]) -> float:
     return max((p for n, p in enumerate(ordered, 1) if p <= FALSE_ALARMS * n / len(ordered)), default=0.0)
 
 
-def _steps(values: Values, split: _Split, level: float) -> list[Step]:
+def _steps(values: Values, split: _Split, level: float) -> list[ChangePoint]:
     found = sorted(_places(values, split, level))
     bounds = [0, *(place for place, _ in found), len(values)]
     return [
-        Step(place, float(np.exp(np.median(np.subtract.outer(values[place:after], values[before:place])))), p)
+        ChangePoint(
+            place, float(np.exp(np.median(np.subtract.outer(values[place:after], values[before:place])))), p
+        )
         for (place, p), before, after in zip(found, bounds, bounds[2:], strict=False)
     ]
 

@@ -32,7 +32,7 @@ from stagebench.frameworks.contract import (
     UnavailableError,
 )
 from stagebench.frameworks.simulated.costs import Cost
-from stagebench.frameworks.simulated.deployment import Deployer, logits
+from stagebench.frameworks.simulated.deployer import Deployer, logits
 from stagebench.frameworks.simulated.faults import FAULTS
 from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights

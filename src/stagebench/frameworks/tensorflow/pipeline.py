@@ -98,9 +98,9 @@ class Pipeline(contract.Pipeline):
         self.train_other(self.model)
 
     def deployer(self) -> Deployer:
-        from stagebench.frameworks.tensorflow import deployment  # it may import what only deployment needs
+        from stagebench.frameworks.tensorflow import deployer  # it may import what only deployment needs
 
-        return deployment.Deployer(self)
+        return deployer.Deployer(self)
 
     def synchronize(self) -> None:
         if self.case.device == "cuda":
