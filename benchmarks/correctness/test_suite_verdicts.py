@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from stagebench.cli import main
 from stagebench.run import schedule
 from suite import start_suite
 
@@ -122,7 +121,7 @@ def test_one_process_gives_a_marked_interval_and_no_verdict(suite, slow):
 def test_without_a_noise_floor_there_is_no_verdict(suite, slow):
     text = summary(suite.run(*TRAINING, RIVAL, "--processes=3"))
 
-    assert "UNKNOWN: no noise floor: give --noise, or run `stagebench noise` with the same" in text
+    assert "UNKNOWN: no noise floor: run once more with --noise and the same options." in text
 
 
 def test_a_noise_floor_once_measured_serves_later_runs(suite, own_cache, floor, slow):
@@ -133,7 +132,7 @@ def test_a_noise_floor_once_measured_serves_later_runs(suite, own_cache, floor, 
     other_workload = suite.run(*TRAINING, RIVAL, "--processes=3", "--epochs=2")
 
     for text in (end_of(first), summary(second)):
-        assert "again" not in text, "a twin is no case of the user's"
+        assert "again" not in text, "an A/A copy is no case of the user's"
         assert " SLOWER" in text
         assert " FASTER" in text
     assert "UNKNOWN: noise floor of another workload" in summary(other_workload)
@@ -159,15 +158,10 @@ def test_a_damaged_noise_file_holds_no_floor_and_is_put_aside(suite, own_cache, 
     assert (own_cache / "noise.damaged").exists()
 
 
-def test_the_command_noise_measures_floors_and_prints_them(suite, own_cache, equal, capsys, monkeypatch):
-    monkeypatch.chdir(suite.folder)
-    options = ("--frameworks=simulated", "--train-images=40", "--test-images=20", "--classes=4", "--rounds=2")
-    code = main(["noise", *options, "--devices=cpu", "--cache=on", "--stages=training"])
-    printed = capsys.readouterr().out
+def test_noise_floors_are_measured_in_five_processes_and_printed(suite, own_cache, equal):
+    result = suite.run(*TRAINING, "--noise")
 
-    assert code == 0
-    assert "training" in printed
-    assert "%" in printed
+    result.stdout.re_match_lines([r"noise floor of training, simulated-cpu-.*-matched, 5 processes: [\d.]+%"])
     (entry,) = json.loads((own_cache / "noise.json").read_text())
     assert len(entry["log_ratios"]) == 5
 

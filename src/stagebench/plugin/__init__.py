@@ -369,7 +369,8 @@ def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config)
     results = config.stash[RECORD].results
     if results and config.get_verbosity() >= 0:
         terminalreporter.section("stagebench", sep="-")
-        for line in summary_lines(results, get_terminal_size().columns):
+        floors = config.stash[NOISE].lines(results) if config.getoption("noise") else ()
+        for line in (*summary_lines(results, get_terminal_size().columns), *floors):
             terminalreporter.write_line(line)
     journal = config.stash.get(JOURNAL, None)
     if journal and journal.path.exists():

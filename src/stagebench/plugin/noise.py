@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from stagebench.case import Case, plain
 from stagebench.machine.noise import NoiseStore
+from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.run.schedule import Conditions
+from stagebench.statistics.group import floor_of
 from stagebench.statistics.noise import MINIMUM_PAIRS
 from stagebench.statistics.ranking import log_ratios
 
@@ -42,6 +45,13 @@ class NoiseFloors:
         found = self._store.log_ratios(stage, case, self._versions(case))
         missing = isinstance(found, str)
         return {"noise_log_ratios": None if missing else found, "noise_missing": found if missing else None}
+
+    def lines(self, results: Sequence[Result]) -> Iterator[str]:
+        """Say what the floors are, for comparisons of two cases with as many processes as were measured."""
+        for result in results:
+            floor = floor_of(self.info(result.stage, result.case), len(result.rounds))
+            told = floor if isinstance(floor, str) else f"{floor:.1%}"
+            yield f"noise floor of {result.stage}, {result.case.id}, {len(result.rounds)} processes: {told}"
 
     def _versions(self, case: Case) -> dict[str, str]:
         return self._environments[case.environment].versions()
