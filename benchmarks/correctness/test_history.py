@@ -14,6 +14,7 @@ from stagebench.cli import main
 from stagebench.history.charts import Panels
 from stagebench.history.history import read_history
 from stagebench.history.page import history_page
+from stagebench.stages import PIPELINE
 from stagebench.statistics.change_points import MINIMUM_VALUES
 
 TWO = matrix(batch_sizes=(32,), workers=(0,), cache=("on",))
@@ -118,6 +119,13 @@ def test_rounds_without_a_usable_interval_do_not_stop_the_page(tmp_path):
     run["benchmarks"][0]["stats"]["data"] = [1e-9] * 5 + [1.0] * 5 + [1e9] * 5
     (path,) = nightly([run], tmp_path)
     assert "history" in history_page(read_history([path]))
+
+
+def test_a_history_of_stages_to_which_different_axes_apply_has_a_page(tmp_path):
+    history = read_history(nightly(nights(2, PIPELINE, matrix()), tmp_path))
+
+    assert Panels(history).axes["batch size"] == [16, 32, 64]
+    assert "model building" in history_page(history)
 
 
 def test_a_run_that_was_saved_twice_counts_once(tmp_path):
