@@ -194,7 +194,7 @@ def show_changed_run(folder, changes):
         if value == GONE:
             del container[key]
         else:
-            container[key] = value
+            container[key] = deepcopy(value)  # else it could come to hold itself
     paths = nightly([deepcopy(RUN) | {"datetime": "2026-09-01"}, deepcopy(RUN)], folder)
     hostile = folder / "hostile.json"
     hostile.write_text(json.dumps(run))
