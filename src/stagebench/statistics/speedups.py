@@ -91,7 +91,8 @@ def speedups(groups: Sequence[Group]) -> list[Speedup]:
         for case, result in of_case.items():
             if case.quantize == "none" or case.batch_size < largest[case.device]:
                 continue
-            own_form = FRAMEWORKS[case.framework].export_formats[0].name
+            framework = FRAMEWORKS.get(case.framework)  # there is none of a newer version's
+            own_form = framework.export_formats[0].name if framework else case.deploy
             for form in dict.fromkeys((case.deploy, own_form)):
                 if float32 := of_case.get(replace(case, quantize="none", deploy=form)):
                     ratio = paired_ratio(float32.rounds, result.rounds)
