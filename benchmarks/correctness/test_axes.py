@@ -10,7 +10,7 @@ from saved_runs import saved_run
 from stagebench.case import AXES, Axis, Case, from_plain, plain
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.plugin.options import OPTIONS, SessionOptions
-from stagebench.results.run import run_of
+from stagebench.results.file import run_of
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES, matrix
 
 CASE = Case("torch", "torch", workers=2)

@@ -12,7 +12,7 @@ import pytest
 from saved_runs import HOSTILE, hostile, matrix, saved_run
 from stagebench.cli import main
 from stagebench.report.comparison import comparison_of, side_of, text_of
-from stagebench.results.run import run_of
+from stagebench.results.file import run_of
 from stagebench.statistics.comparison import FailOn, compare, confirm, exit_code
 from stagebench.statistics.ratio import independent_ratio
 

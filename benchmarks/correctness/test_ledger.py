@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
-from stagebench.article.differences import Difference, measure_differences
+from stagebench.article.differences import measure_differences
 from stagebench.article.ledger import cost_of_published
 from stagebench.case import Case, plain
 from stagebench.cli import main
-from stagebench.results.run import read_run
+from stagebench.results.file import read_run
+from stagebench.results.run import Difference
 
 CASE = Case("simulated", "simulated", augment="off")
 MATCHED = [1.0, 2.0, 4.0]
@@ -47,7 +49,7 @@ def save(tmp_path: Path) -> Save:
     def save_(*benchmarks: dict[str, Any]) -> Path:
         path = tmp_path / "run.json"
         machine = {"cpu": {"brand_raw": "A CPU"}}
-        section = {"differences": [vars(DIFFERENCE)]}
+        section = {"differences": [asdict(DIFFERENCE)]}
         path.write_text(
             json.dumps({"machine_info": machine, "benchmarks": benchmarks, "stagebench": section})
         )

@@ -27,7 +27,8 @@ from stagebench.report.profiles import profile_tables
 from stagebench.report.report import Report, fixed
 from stagebench.report.tables import Table, pipeline_table
 from stagebench.report.terminal import summary_lines
-from stagebench.results.run import Run, RunError, in_order, read_run, run_of
+from stagebench.results.file import RunError, read_run, run_of
+from stagebench.results.run import Run, in_order
 from stagebench.stages import DEPLOYMENT, STAGES
 from stagebench.statistics.comparison import FailOn
 from stagebench.statistics.speedups import sanity_checks

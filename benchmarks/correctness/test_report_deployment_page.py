@@ -12,7 +12,7 @@ from saved_runs import DEPLOYED, HOSTILE, deployed_run
 from stagebench.report.html import page
 from stagebench.report.labels import CHARACTER, LINE, placed
 from stagebench.report.report import Report
-from stagebench.results.run import read_run
+from stagebench.results.file import read_run
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,7 +13,7 @@ from saved_runs import HOSTILE, hostile, matrix, saved_run
 from stagebench.case import plain
 from stagebench.report.html import page
 from stagebench.report.report import Report
-from stagebench.results.run import read_run
+from stagebench.results.file import read_run
 from stagebench.stages import PIPELINE, STAGES
 
 FOUR = matrix(batch_sizes=(32,), workers=(0,))

@@ -24,8 +24,9 @@ from stagebench.report.sentences import (
     reasons,
     stage_sentence,
 )
+from stagebench.results.file import run_of
 from stagebench.results.result import Result
-from stagebench.results.run import Run, run_of
+from stagebench.results.run import Run
 from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import paired_ratio
 
@@ -204,7 +205,7 @@ def test_a_run_of_the_articles_size_is_compared_in_seconds():
     report = article_run(ROWS, workload=workload, images=1_000_000)
     for result in report.runs[0].results:
         if result.stage == "evaluation":
-            result.info["images"] = 10_000
+            result.info.images = 10_000
     (found,) = comparisons(report)
     published = found.table.columns.index("Training Time, published")
     assert [row.cells[published] for row in found.table.rows] == ["1,419 s", "1,217 s", "1,151 s", "1,021 s"]

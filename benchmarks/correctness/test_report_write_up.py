@@ -13,7 +13,7 @@ from stagebench.report.charts import charts
 from stagebench.report.profiles import profile_tables
 from stagebench.report.report import Report
 from stagebench.report.tables import Table
-from stagebench.results.run import run_of
+from stagebench.results.file import run_of
 
 
 def a_report(**options) -> Report:

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from stagebench.case import Case
 from stagebench.plugin.progress import Progress, roughly
 from stagebench.report.terminal import break_evens, summary_lines
+from stagebench.results.info import Info
 from stagebench.results.result import Result
 from stagebench.run.schedule import Status
 from stagebench.statistics.group import Group
@@ -25,11 +27,12 @@ def result(case, medians, rounds=3, stage="training", cold=None, **info):
         [median * (1 + 0.01 * (number - rounds // 2)) for number in range(rounds)] for median in medians
     ]
     info = {"noise_log_ratios": [0.008] * 30, "images": 2000, "peak_rss_bytes": 1234 * 2**20, **info}
-    return Result(stage, case, seconds, {"cold_seconds": cold or 2 * np.median(medians), **info})
+    info |= {"framework_version": "1.0", "rounds_per_process": [rounds] * len(medians)}
+    return Result(stage, case, seconds, Info(cold_seconds=cold or 2 * np.median(medians), **info))
 
 
 def with_info(shown, **info):
-    return replace(shown, info={**shown.info, **info})
+    return replace(shown, info=structs.replace(shown.info, **info))
 
 
 SLOWER = [result(TORCH, [1.21, 1.20, 1.19, 1.22]), result(TENSORFLOW, [1.0, 1.01, 1.0, 1.0])]

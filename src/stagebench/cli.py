@@ -23,7 +23,7 @@ from stagebench.report.output import (
     write_report,
 )
 from stagebench.report.report import Report
-from stagebench.results.run import RunError, read_run
+from stagebench.results.file import RunError, read_run
 from stagebench.statistics.comparison import FailOn, exit_code
 from stagebench.versions.versions import (
     VersionsError,

@@ -18,7 +18,7 @@ from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.frameworks.contract import Array
 from stagebench.networks.article import NETWORK
-from stagebench.results.record import Difference
+from stagebench.results.run import Difference
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder
 

@@ -33,7 +33,7 @@ class Pair:
     @property
     def whole_size(self) -> bool:
         """Whether as many images were trained on and evaluated as the article had."""
-        row, epochs = self.published, self.training.info["workload"]["epochs"]
+        row, epochs = self.published, self.training.info.epochs
         evaluated = self.evaluation is None or self.evaluation.images == row.test_images
         return row.epochs == epochs and self.training.images == epochs * row.train_images and evaluated
 
@@ -127,7 +127,7 @@ def _sentences(pairs: Sequence[Pair], whole: bool) -> list[str]:
 def _size(pairs: Sequence[Pair]) -> str:
     """Say how the workload differs from the article's."""
     row, result = pairs[0].published, pairs[0].training
-    epochs = result.info["workload"]["epochs"]
+    epochs = result.info.epochs
     wanted = "epochs that it does not state" if row.epochs is None else f"{row.epochs} epochs"
     return (
         f"Seconds are not compared: {(result.images or 0) // epochs:,} images were trained on for {epochs} "

@@ -48,7 +48,7 @@ def _table(
             duration(evaluation.median_seconds) if evaluation else "",
         )
         rows.append(Row(cells, index))
-    device_name = str(trainings[0][1].info.get("device_name") or "")
+    device_name = trainings[0][1].info.device_name or ""
     augmented = "with" if augment == "on" else "without"
     several = f", {report.run_name(run)}" if len(report.runs) > 1 else ""
     return Table(

@@ -14,8 +14,9 @@ from packaging.version import InvalidVersion, Version
 from stagebench.case import Case
 from stagebench.report import tables
 from stagebench.report.tables import Table
+from stagebench.results.file import RunError, read_run
 from stagebench.results.result import Result
-from stagebench.results.run import Run, RunError, read_run
+from stagebench.results.run import Run
 from stagebench.stages import STAGES
 from stagebench.statistics.change_points import ChangePoint, find_change_points
 
@@ -46,9 +47,9 @@ class Saved:
     @property
     def machine(self) -> str:
         """What runs must have in common for their times to be compared."""
-        threads = self.run.machine["cpu"].get("usable_threads", "?")
-        gpus = map(str, self.run.machine.get("gpus") or ())
-        return "; ".join([f"{self.run.cpu}, {threads} threads", *gpus])
+        machine = self.run.machine
+        threads = machine.cpu.usable_threads or "?"
+        return "; ".join([f"{self.run.cpu}, {threads} threads", *(machine.gpus or ())])
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Point:
 
     @property
     def version(self) -> str:
-        return str(self.result.info["framework_version"])
+        return self.result.info.framework_version
 
 
 @dataclass(frozen=True)
@@ -166,15 +167,10 @@ def _read(path: Path) -> Saved:
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (OverflowError, ValueError):
         raise RunError(f"{path} has no date: its `datetime` is {run.datetime[:40]!r}") from None
-    try:
-        saved = Saved(path, run, date, tables.environment_table(run))
-        _ = saved.machine, [_workload(result) for result in run.results]  # can be said
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise RunError(f"{path} is not a run of this suite: its environment is damaged") from None
     for result in run.results:
         if not SHORTEST < result.median_seconds < LONGEST:
             raise RunError(f"{path} holds a time of {result.case.id} at {result.stage} that no stage takes")
-    return saved
+    return Saved(path, run, date, tables.environment_table(run))
 
 
 def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
@@ -215,8 +211,8 @@ def version_order(version: str) -> tuple[bool, Version, str]:
 
 def _workload(result: Result) -> str:
     """Write what was computed, and on which data."""
-    parts = [f"{name} {value}" for name, value in (result.info.get("workload") or {}).items()]
-    return ", ".join([*parts, f"data set {result.info.get('dataset_fingerprint', '?')}"])
+    parts = [f"{name} {value}" for name, value in (result.info.workload or {}).items()]
+    return ", ".join([*parts, f"data set {result.info.dataset_fingerprint or '?'}"])
 
 
 def _with_steps(series: Sequence[Series]) -> list[Series]:

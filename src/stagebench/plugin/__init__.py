@@ -36,10 +36,11 @@ from stagebench.plugin.replay import recorded_seconds, replay
 from stagebench.plugin.saving import save_whole_files
 from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines
-from stagebench.results.extra_info import extra_info
-from stagebench.results.record import Difference, Record
+from stagebench.results.extra_info import info_of
+from stagebench.results.file import SECTION, extra_info_of, section_of
+from stagebench.results.record import Record
 from stagebench.results.result import Result
-from stagebench.results.run import SECTION, NotMeasured
+from stagebench.results.run import Difference, NotMeasured
 from stagebench.run.environments import Environment
 from stagebench.run.journal import Journal
 from stagebench.run.process import WorkerError
@@ -310,12 +311,11 @@ def record(
     """Hand a measurement whose checks have passed to pytest-benchmark and to the summary."""
 
     def record_measurement(measurement: Measurement) -> None:
-        info = extra_info(stage, case, measurement, workload, manifest)
-        benchmark.extra_info.update(info)
         replay(benchmark, [sample.seconds for sample in measurement.rounds])
         if measurement.rounds:
-            result = Result(stage, case, measurement.seconds, benchmark.extra_info)
-            pytestconfig.stash[RECORD].add(result, measurement.processes[0].pictures)
+            info = info_of(stage, case, measurement, workload, manifest)
+            result = Result(stage, case, measurement.seconds, info)
+            pytestconfig.stash[RECORD].add(result, measurement.processes[0].pictures, benchmark.extra_info)
 
     return record_measurement
 
@@ -345,13 +345,15 @@ def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, o
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
     _complete(config)
-    output_json[SECTION] = config.stash[RECORD].section()
+    output_json[SECTION] = section_of(config.stash[RECORD].run())
 
 
 def _complete(config: pytest.Config) -> None:
     """Add what is known only when all is measured: the noise of cases like each other."""
-    for result in config.stash[RECORD].results:
-        result.info.update(config.stash[NOISE].info(result.stage, result.case))
+    record = config.stash[RECORD]
+    for result, saved in zip(record.results, record.saved, strict=True):
+        config.stash[NOISE].complete(result)
+        saved.update(extra_info_of(result))
 
 
 @pytest.hookimpl(wrapper=True)  # after pytest-benchmark's tables, and also when it reports a regression

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from stagebench.case import Case, plain
 from stagebench.machine.noise import NoiseStore
@@ -40,16 +39,18 @@ class NoiseFloors:
         if len(result.processes) >= MINIMUM_PAIRS and result.rounds:
             self._store.keep(stage, case, self._versions(case), log_ratios(result.seconds, copy.seconds))
 
-    def info(self, stage: str, case: Case) -> dict[str, Any]:
-        """Return what is known of the noise of cases like this one, by the keys of `extra_info`."""
-        found = self._store.log_ratios(stage, case, self._versions(case))
-        missing = isinstance(found, str)
-        return {"noise_log_ratios": None if missing else found, "noise_missing": found if missing else None}
+    def complete(self, result: Result) -> None:
+        """Add to a result what is known of the noise of cases like it."""
+        found = self._store.log_ratios(result.stage, result.case, self._versions(result.case))
+        if isinstance(found, str):
+            result.info.noise_missing = found
+        else:
+            result.info.noise_log_ratios = found
 
     def lines(self, results: Sequence[Result]) -> Iterator[str]:
         """Say what the floors are, for comparisons of two cases with as many processes as were measured."""
         for result in results:
-            floor = floor_of(self.info(result.stage, result.case), len(result.rounds))
+            floor = floor_of(result.info, len(result.rounds))
             told = floor if isinstance(floor, str) else f"{floor:.1%}"
             yield f"noise floor of {result.stage}, {result.case.id}, {len(result.rounds)} processes: {told}"
 

@@ -135,7 +135,7 @@ def _pipeline_chart(report: Report, moment: str) -> Chart:
     for entry, results in tables.pipeline_results(report):
         for stage, result in results.items():
             seconds = result.median_seconds if moment == "steady" else result.cold_seconds
-            waits = result.info.get("data_wait_fraction") if moment == "steady" else None
+            waits = result.info.data_wait_fraction if moment == "steady" else None
             parts = {words(stage): 1.0}
             if waits is not None:
                 parts = {COMPUTING: 1 - waits, WAITING: waits}
@@ -177,7 +177,7 @@ def _wait_chart(report: Report) -> Chart:
     values = [
         {"case": entry.index, "waits": short(100 * fraction)}
         for entry, result, _ in report.results("training")
-        if (fraction := result.info.get("data_wait_fraction")) is not None
+        if (fraction := result.info.data_wait_fraction) is not None
     ]
     values.sort(key=lambda value: value["waits"])
     title = "waiting for batches (% of the time)"
@@ -266,7 +266,7 @@ def _epoch_chart(report: Report, figure: str) -> Chart:
     values = [
         {"case": entry.index, "epoch": number, figure: short(value)}
         for entry, result, _ in report.results("training")
-        for number, value in enumerate(result.info.get(f"epoch_{_plural(figure)}") or [], start=1)
+        for number, value in enumerate(getattr(result.info, f"epoch_{_plural(figure)}") or [], start=1)
     ]
     x = {"field": "epoch", "type": "ordinal", "axis": {"labelAngle": 0, "labelOverlap": True}}
     y = {"field": figure, "type": "quantitative", "title": f"training {figure}", "scale": {"zero": False}}

@@ -13,7 +13,8 @@ from stagebench.report.figures import duration
 from stagebench.report.markdown import escaped, escaped_table, table_lines
 from stagebench.report.report import AXES
 from stagebench.report.tables import Row, Table, words
-from stagebench.results.run import Run, RunError
+from stagebench.results.file import RunError
+from stagebench.results.run import Run
 from stagebench.statistics.comparison import Change, FailOn, Side, compare, exit_code
 from stagebench.statistics.ratio import Ratio
 

@@ -53,7 +53,7 @@ class Deployed:
 def figure(results: Iterable[Result], key: str) -> Any:
     """Return a figure of one model from its results at any stage, the largest batch first; or None."""
     in_order = sorted(results, key=lambda result: (result.stage != "inference", -result.case.batch_size))
-    return next((value for result in in_order if (value := result.info.get(key)) is not None), None)
+    return next((value for result in in_order if (value := getattr(result.info, key)) is not None), None)
 
 
 def deployed(report: Report) -> list[Deployed]:
@@ -82,7 +82,7 @@ def _name(report: Report, entry: Entry) -> str:
 
 def latency(result: Result) -> dict[str, float]:
     """Return the seconds of one call of a deployed model: median, and percentiles where they are known."""
-    known = dict(result.info.get("latency") or {})
+    known = dict(result.info.latency or {})
     if "median" not in known and result.images:
         known["median"] = result.median_seconds * result.case.batch_size / result.images
     return known
@@ -151,7 +151,7 @@ def deployment_table(models: Sequence[Deployed]) -> Table:
             for batch in batches
         ]
         rates = [_rate(one.inference.get(batch)) for batch in largest]
-        peak = max(result.info["peak_rss_bytes"] for result in one.results.values())
+        peak = max(result.info.peak_rss_bytes for result in one.results.values())
         cells = (one.name, size, accuracy, lost, agreement, apart, layers, *times, *rates)
         rows.append(_row(one, (*cells, f"{peak / 2**20:,.0f} MiB")))
     note = (

@@ -78,11 +78,11 @@ def relative(result: Result, group: Group) -> str:
 
 def about(run: Run) -> str:
     """Say on which machine, with which versions and how much was measured."""
-    cpu, gpus = run.machine["cpu"], run.machine.get("gpus") or ()
-    cores = f"{cpu.get('usable_threads', '?')} of {cpu.get('threads', '?')} processors"
-    memory = f"{run.machine.get('memory_bytes', 0) / 2**30:.0f} GiB of memory"
+    cpu = run.machine.cpu
+    cores = f"{cpu.usable_threads or '?'} of {cpu.threads or '?'} processors"
+    memory = f"{run.machine.memory_bytes / 2**30:.0f} GiB of memory"
     versions = ", ".join(f"{environment} {version}" for environment, version in run.versions.items())
-    parts = [f"{run.cpu} ({cores}, {memory})", *map(str, gpus), versions]
+    parts = [f"{run.cpu} ({cores}, {memory})", *(run.machine.gpus or ()), versions]
     when = run.datetime[:16].replace("T", " ")
     counted = f"{len(run.results)} measurements of {len(run.cases)} cases"
     return f"{'; '.join(part for part in parts if part)}. {counted}, {when}."

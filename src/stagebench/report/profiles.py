@@ -34,7 +34,7 @@ def profile_tables(report: Report) -> list[Table]:
         _table(f"{words(stage)}, {group.settings}", pair)
         for stage in report.stages
         for group, found in groupby(report.results(stage), key=lambda one: one[2])
-        for pair in _pairs([(entry, result) for entry, result, _ in found if result.info.get("profile")])
+        for pair in _pairs([(entry, result) for entry, result, _ in found if result.info.profile])
     ]
 
 
@@ -59,13 +59,13 @@ def _pairs(found: Sequence[Profiled]) -> Iterator[list[Profiled]]:
 def _table(title: str, pair: Sequence[Profiled]) -> Table:
     columns = [column for entry, _ in pair for column in (f"{entry.name}: operation", "time", "calls")]
     sides = [
-        [(str(one["name"]), duration(one["seconds"]), f"{one['calls']:,}") for one in result.info["profile"]]
+        [(one.name, duration(one.seconds), f"{one.calls:,}") for one in result.info.profile or ()]
         for _, result in pair
     ]
     rows = [
         Row(tuple(cell for side in row for cell in side or ("", "", "")))
         for row in zip_longest(*(side[:SHOWN] for side in sides))
     ]
-    traces = [Path(trace).name for _, result in pair if (trace := result.info.get("trace"))]
+    traces = [Path(trace).name for _, result in pair if (trace := result.info.trace)]
     note = f"Traces: {', '.join(traces)}." if traces else ""
     return Table(title, tuple(columns), rows, note)

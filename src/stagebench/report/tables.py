@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -17,6 +16,7 @@ import PIL.Image
 from stagebench.case import Case
 from stagebench.report.figures import duration, interval, relative, share
 from stagebench.report.report import Entry, Report
+from stagebench.results.info import Layer
 from stagebench.results.result import Result
 from stagebench.results.run import Run
 from stagebench.stages import PIPELINE, STAGES
@@ -80,7 +80,7 @@ def stage_table(report: Report, stage: str) -> Table:
             duration(result.cold_seconds),
             f"{result.images_per_second:,.0f}" if result.images_per_second else "",
             share(result.limit_fraction) if result.limit_fraction else "",
-            f"{result.info['peak_rss_bytes'] / 2**20:,.0f} MiB",
+            f"{result.info.peak_rss_bytes / 2**20:,.0f} MiB",
         ]
         judged = verdict.word if verdict else ""
         rows.append(Row((entry.label, *cells, relative(result, group), judged), entry.index))
@@ -112,7 +112,7 @@ def wait_table(report: Report) -> Table:
     rows = [
         Row((entry.label, share(fraction) if fraction else "0%"), entry.index)
         for entry, result, _ in report.results("training")
-        if (fraction := result.info.get("data_wait_fraction")) is not None
+        if (fraction := result.info.data_wait_fraction) is not None
     ]
     return Table("where training waits for data", ("case", "share of the time"), rows)
 
@@ -147,8 +147,8 @@ def epoch_table(report: Report) -> Table:
     """Loss and accuracy of every case after each epoch of its first training."""
     rows = []
     for entry, result, _ in report.results("training"):
-        losses = result.info.get("epoch_losses") or []
-        accuracies = result.info.get("epoch_accuracies") or []
+        losses = result.info.epoch_losses or []
+        accuracies = result.info.epoch_accuracies or []
         if losses:
             shown = (" ".join(f"{loss:.4f}" for loss in losses), " ".join(f"{a:.2%}" for a in accuracies))
             rows.append(Row((entry.label, *shown), entry.index))
@@ -158,21 +158,20 @@ def epoch_table(report: Report) -> Table:
 
 def model_table(report: Report) -> Table:
     """The layers of the model that each framework has built, side by side."""
-    models: dict[str, list[dict[str, Any]]] = {}
+    models: dict[str, list[Layer]] = {}
     for entry, result, _ in report.results("model_building"):
-        if result.info.get("layers"):
-            side = _side(entry, report)
-            models.setdefault(side, result.info["layers"])
+        if result.info.layers:
+            models.setdefault(_side(entry, report), result.info.layers)
     rows = []
     for number in range(max(map(len, models.values()), default=0)):
         layers = [layers[number] if number < len(layers) else None for layers in models.values()]
-        kinds = dict.fromkeys(str(layer["kind"]) for layer in layers if layer)
-        shapes = (" x ".join(map(str, layer["output_shape"])) if layer else "" for layer in layers)
-        parameters = (f"{layer['parameters']:,}" if layer else "" for layer in layers)
+        kinds = dict.fromkeys(layer.kind for layer in layers if layer)
+        shapes = (" x ".join(map(str, layer.output_shape)) if layer else "" for layer in layers)
+        parameters = (f"{layer.parameters:,}" if layer else "" for layer in layers)
         cells = (figure for pair in zip(shapes, parameters, strict=True) for figure in pair)
         rows.append(Row((" / ".join(kinds), *cells)))
     if rows:
-        totals = (sum(layer["parameters"] for layer in layers) for layers in models.values())
+        totals = (sum(layer.parameters for layer in layers) for layers in models.values())
         rows.append(Row(("all", *(cell for total in totals for cell in ("", f"{total:,}")))))
     columns = (column for side in models for column in (f"{side}: output", "parameters"))
     return Table("the model", ("layer", *columns), rows)
@@ -193,7 +192,7 @@ def equal_table(report: Report) -> Table:
     found: dict[str, dict[str, list[float]]] = {figure: {} for figure in figures}
     for figure, (stage, key, _) in figures.items():
         for entry, result, _group in report.results(stage):
-            if (value := result.info.get(key)) is not None:
+            if (value := getattr(result.info, key)) is not None:
                 found[figure].setdefault(_side(entry, report), []).append(value)
     sides = list(dict.fromkeys(side for values in found.values() for side in values))
     rows = []
@@ -226,11 +225,11 @@ def picture_differences(report: Report) -> dict[str, int]:
     for number, run in enumerate(report.runs):
         several = f" (run {number + 1})" if len(report.runs) > 1 else ""
         for entry in run.pictures:
-            recipe = f" {entry['recipe']}" if report.by_recipe else ""
-            with suppress(KeyError, OSError, ValueError):  # what a stranger's file has for a picture
-                file = io.BytesIO(base64.b64decode(entry["prepared"]))
+            recipe = f" {entry.recipe}" if report.by_recipe else ""
+            with suppress(OSError, ValueError):  # what a stranger's file has for a picture
+                file = io.BytesIO(base64.b64decode(entry.prepared))
                 with PIL.Image.open(file, formats=["png"]) as image:
-                    images[f"{entry['environment']}{recipe}{several}"] = np.asarray(image, np.int16)
+                    images[f"{entry.environment}{recipe}{several}"] = np.asarray(image, np.int16)
     shapes = {image.shape for image in images.values()}
     if len(images) < 2 or len(shapes) > 1:
         return {}
@@ -249,27 +248,27 @@ def not_measured_table(report: Report) -> Table:
 
 def environment_table(run: Run) -> Table:
     """Machine, versions, options and data set of a run."""
-    cpu = run.machine["cpu"]
-    libraries = run.machine.get("libraries") or {}
-    info = run.results[0].info if run.results else {}
-    memory = f"{run.machine.get('memory_bytes', 0) / 2**30:.0f} GiB"
-    processors = (
-        f"{run.cpu}; {cpu.get('cores', '?')} cores, {cpu.get('usable_threads', '?')} threads may be used"
-    )
+    machine, cpu = run.machine, run.machine.cpu
+    computed = {}
+    if run.results:
+        info = run.results[0].info
+        computed = {
+            "workload": _pairs(info.workload or {}),
+            "data set": f"fingerprint {info.dataset_fingerprint}" if info.dataset_fingerprint else "",
+            "bad images left out": str(info.skipped_images or ""),
+        }
     facts = {
         "command line": f"pytest {' '.join(map(shlex.quote, run.command))}" if run.command else "",
         "date": run.datetime,
-        "processor": processors,
-        "memory": memory,
-        "GPUs": ", ".join(map(str, run.machine.get("gpus") or ())) or "none",
-        "system": f"{run.machine.get('system', '')} {run.machine.get('release', '')}".strip(),
-        "Python": str(run.machine.get("python_version", "")),
+        "processor": f"{run.cpu}; {cpu.cores or '?'} cores, {cpu.usable_threads or '?'} threads may be used",
+        "memory": f"{machine.memory_bytes / 2**30:.0f} GiB",
+        "GPUs": ", ".join(machine.gpus or ()) or "none",
+        "system": f"{machine.system} {machine.release}".strip(),
+        "Python": machine.python_version,
         **run.versions,
-        **{name: str(version) for name, version in libraries.items() if version},
-        "environment variables": _pairs(run.machine.get("thread_variables") or {}),
-        "workload": _pairs(info.get("workload") or {}),
-        "data set": f"fingerprint {info['dataset_fingerprint']}" if "dataset_fingerprint" in info else "",
-        "bad images left out": str(info.get("skipped_images") or ""),
+        **{name: version for name, version in (machine.libraries or {}).items() if version},
+        "environment variables": _pairs(machine.thread_variables or {}),
+        **computed,
     }
     return Table("environment", ("", ""), [Row((name, fact)) for name, fact in facts.items() if fact])
 
@@ -281,7 +280,7 @@ def _pairs(values: Mapping[str, object]) -> str:
 def difference_table(run: Run) -> Table:
     """How `published` was measured to differ from `matched`."""
     keys = ("choice", "framework", "published", "matched", "measured")
-    rows = [Row(tuple(difference.get(key, "") for key in keys)) for difference in run.differences]
+    rows = [Row(tuple(getattr(difference, key) for key in keys)) for difference in run.differences]
     return Table("how published differs from matched", (*keys[:-1], "measured difference"), rows)
 
 

@@ -109,7 +109,7 @@ def _row(result: Result, group: Group, named_by_recipe: bool) -> tuple[str, ...]
         f"{images:,.0f}" if images else "",
         share(limit) if limit else "",
         duration(result.cold_seconds),
-        f"{result.info['peak_rss_bytes'] / 2**20:,.0f}M",
+        f"{result.info.peak_rss_bytes / 2**20:,.0f}M",
         relative(result, group),
         judged.word if judged else "",
     )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import Any
 
 from stagebench.case import Case
+from stagebench.results.info import Info
 from stagebench.statistics.ratio import Rounds, interval_of
 
 
@@ -20,8 +20,7 @@ class Result:
     case: Case
     rounds: Sequence[Rounds]
     """Seconds of every round, by process."""
-    info: dict[str, Any]
-    """The contract's `extra_info`."""
+    info: Info
 
     @cached_property
     def median_seconds(self) -> float:
@@ -43,12 +42,12 @@ class Result:
     @property
     def cold_seconds(self) -> float:
         """Median of the processes' first executions."""
-        return float(self.info["cold_seconds"])
+        return self.info.cold_seconds
 
     @property
     def images(self) -> int | None:
         """Images that one round saw; None where the stage sees none."""
-        return self.info.get("images")
+        return self.info.images
 
     @property
     def images_per_second(self) -> float | None:
@@ -57,5 +56,5 @@ class Result:
     @property
     def limit_fraction(self) -> float | None:
         """Share of the machine's peak: the time at best divided by the median; None: not known."""
-        limit = self.info.get("limit_seconds")
+        limit = self.info.limit_seconds
         return limit / self.median_seconds if limit else None

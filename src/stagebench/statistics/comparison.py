@@ -132,7 +132,9 @@ def _change(
     aa = paired_ratio(again.rounds, base.rounds) if again else None
     floor = _floor(base, head, again)
     change = Change(stage, case, "UNKNOWN", base, head, ratio, aa)
-    if different := [name for item, name in EQUAL.items() if base.info.get(item) != head.info.get(item)]:
+    if different := [
+        name for item, name in EQUAL.items() if getattr(base.info, item) != getattr(head.info, item)
+    ]:
         return replace(change, reason=f"base and head differ in {' and '.join(different)}", judged=False)
     known = floor if isinstance(floor, float) else None
     judgement = verdict(ratio, known, "" if known is not None else str(floor))
@@ -150,7 +152,7 @@ def _floor(base: Result, head: Result, again: Result | None) -> float | str:
     floors: list[float] = []
     reason = ""
     for side in (base, head):
-        pairs = [*(side.info.get("noise_log_ratios") or ()), *own]
+        pairs = [*(side.info.noise_log_ratios or ()), *own]
         floor = noise_floor(pairs, processes)
         if floor is not None:
             floors.append(floor)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from stagebench.case import Case
+from stagebench.results.info import Info
 from stagebench.results.result import Result
 from stagebench.statistics.noise import MINIMUM_PAIRS, noise_floor
 from stagebench.statistics.ranking import fastest, ratios_to_fastest
@@ -73,19 +73,18 @@ def groups_of(results: Iterable[Result]) -> list[Group]:
     return [Group(group) for group in found.values()]
 
 
-def floor_of(info: Mapping[str, Any], processes: int, cases: int = 2) -> float | str:
+def floor_of(info: Info, processes: int, cases: int = 2) -> float | str:
     """Return the noise floor where so many cases are compared, as a share, or why there is none.
 
     Args:
-        info: a case's `extra_info`, of which `noise_log_ratios` and `noise_missing` are read.
+        info: of a case.
         processes: of each case.
         cases: how many; see `analysis.noise.noise_floor`.
 
     """
-    pairs = info.get("noise_log_ratios")
-    if pairs is None:
-        return str(info.get("noise_missing") or "no noise floor was saved with this run")
-    floor = noise_floor(pairs, processes, cases)
+    if info.noise_log_ratios is None:
+        return info.noise_missing or "no noise floor was saved with this run"
+    floor = noise_floor(info.noise_log_ratios, processes, cases)
     if floor is None:
         return f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise --processes=5"
     return floor
