@@ -150,7 +150,9 @@ def test_compare_fail_fails_on_a_regression_alone(suite, monkeypatch):
         ("model_building", "raise", "*RuntimeError: simulated failure"),
     ],
 )
-def test_a_case_whose_check_fails_has_no_time_in_any_file(suite, monkeypatch, stage, fault, message):
+def test_the_timings_of_a_case_that_fails_validation_are_in_no_file(
+    suite, monkeypatch, stage, fault, message
+):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({stage: {"fault": fault}}))
     result = suite.run(
         "--cache=on",

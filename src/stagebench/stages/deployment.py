@@ -15,8 +15,9 @@ from stagebench.frameworks.contract import Runner, StartingPoint
 from stagebench.networks import NETWORKS
 from stagebench.stages.stage import Executions, Stage
 
-LARGEST_DIFFERENCE = 1e-4
-"""Of logits, between a deployed float32 model and the framework's own."""
+LARGEST_DIFFERENCE = {"cpu": 1e-4, "cuda": 0.05}
+"""Of logits, between a deployed float32 model and the framework's own. On a GPU, cuDNN's convolutions keep 10
+bits of float32 (TF32), and one into which BatchNorm is folded rounds differently: 0.011 on an H100."""
 LEAST_AGREEMENT = 0.97
 """Share of test images to which a model of less than float32 gives the float32 model's answer."""
 LOST_ACCURACY = 0.02
@@ -82,10 +83,10 @@ def validate_deployed(case: Case, outcome: Mapping[str, Any]) -> Iterator[str]:
     difference, agreement = outcome["logit_difference"], outcome["agreement"]
     lost = outcome["float32_accuracy"] - outcome["test_accuracy"]
     if case.quantize == "none" and case.precision == "float32":
-        if not difference <= LARGEST_DIFFERENCE:
+        if not difference <= LARGEST_DIFFERENCE[case.device]:
             yield (
                 f"its logits differ by {difference:.1e} from those of the framework's own model, "
-                f"{LARGEST_DIFFERENCE:.0e} is allowed"
+                f"{LARGEST_DIFFERENCE[case.device]:.0e} is allowed"
             )
         return
     if not agreement >= LEAST_AGREEMENT:
@@ -110,7 +111,7 @@ def validate_deployed(case: Case, outcome: Mapping[str, Any]) -> Iterator[str]:
     layers = network.layers_with_kernel
     if outcome["integer_layers"] != layers - (network.small_kernels if case.quantize == "dynamic" else 0):
         yield f"{outcome['integer_layers']} of its {layers} layers multiply integers"
-    if difference <= LARGEST_DIFFERENCE:
+    if difference <= LARGEST_DIFFERENCE[case.device]:
         yield f"its logits are those of the float32 model (within {difference:.1e}): it computes in float"
 
 
