@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable
@@ -12,12 +13,16 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
+from stagebench import plugin
 from stagebench.article.differences import measure_differences
 from stagebench.article.ledger import cost_of_published
 from stagebench.case import Case, plain
 from stagebench.cli import main
+from stagebench.frameworks import Framework
+from stagebench.plugin.progress import Progress
 from stagebench.results.file import read_run
 from stagebench.results.run import Difference
+from stagebench.run.process import WorkerError
 
 CASE = Case("simulated", "simulated", augment="off")
 MATCHED = [1.0, 2.0, 4.0]
@@ -149,6 +154,20 @@ def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str
     assert captured.out == ""
     assert captured.err.startswith(f"stagebench: {complaint}")
     assert captured.err.count("\n") == 1
+
+
+def test_a_framework_that_cannot_be_inspected_discards_nothing_of_the_others(monkeypatch) -> None:
+    def measure(framework: str) -> list[Difference]:
+        if framework == "torch":
+            raise WorkerError("its worker process died")
+        return [DIFFERENCE]
+
+    monkeypatch.setattr(plugin, "measure_differences", measure)
+    monkeypatch.setattr(Framework, "missing", lambda framework: None)
+    said = io.StringIO()
+
+    assert plugin.differences(["tensorflow", "torch"], Progress(said)) == [DIFFERENCE]
+    assert "differs in torch could not be measured: its worker process died" in said.getvalue()
 
 
 @pytest.mark.nightly("`published` promises no equal work")

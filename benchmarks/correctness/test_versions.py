@@ -135,6 +135,14 @@ def test_another_checkout_that_is_none_is_refused(measured, tmp_path):
     assert "is no checkout: it has no src/stagebench" in error
 
 
+def test_another_checkout_of_before_the_present_layout_is_refused(measured, tmp_path):
+    (tmp_path / "src" / "stagebench" / "measurement").mkdir(parents=True)
+    code, _, error = measured(sys.executable, sys.executable, options=(f"--against={tmp_path}",))
+
+    assert code == 2
+    assert "is too old to measure against: it has no src/stagebench/run/worker.py" in error
+
+
 @pytest.mark.nightly("runs a part of the gate twice, in two environments")
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 def test_the_gate_stops_weights_that_are_loaded_with_channels_permuted(tmp_path):

@@ -238,11 +238,11 @@ def measuring(
     if not config.getoption("benchmark_disable"):
         recipes = {(case.framework, case.recipe) for case in map(_case_of, selected)}
         frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
-        config.stash[RECORD].differences += _differences(frameworks, progress)
+        config.stash[RECORD].differences += differences(frameworks, progress)
     return config.stash[SESSION]
 
 
-def _differences(frameworks: list[str], progress: Progress) -> list[Difference]:
+def differences(frameworks: list[str], progress: Progress) -> list[Difference]:
     """Measure, before the first time is taken, how `published` differs from `matched`."""
     found: list[Difference] = []
     for name in frameworks:

@@ -25,6 +25,8 @@ from stagebench.versions.virtual_environments import Requirement, make
 
 ROOT = Path(__file__).parents[3]
 BENCHMARKS = ROOT / "benchmarks"
+WORKER = Path("src", "stagebench", "run", "worker.py")
+"""What a checkout must have to be measured against."""
 ENVIRONMENTS = "environments"
 """Folder of the cache in which they are kept."""
 DEFAULTS = ("--processes=5", "--rounds=3", "--cache=on", "--train-images=1000")
@@ -111,6 +113,11 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
         raise VersionsError(f"{ROOT} holds no benchmarks; install stagebench from a clone: pip install -e .")
     if chosen.against and not (chosen.against / "src" / "stagebench").is_dir():
         raise VersionsError(f"--against={chosen.against} is no checkout: it has no src/stagebench")
+    if chosen.against and not (chosen.against / WORKER).is_file():
+        raise VersionsError(
+            f"--against={chosen.against} is too old to measure against: it has no {WORKER}, with which this "
+            "version speaks"
+        )
     environments = list(dict.fromkeys(make_environments(chosen.versions)))  # newest may be one of them
     _check_options(rest)
     gated = [e for e in environments if _passes([e], GATE, _gate_options(rest))]
