@@ -241,7 +241,7 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that lets the suite find none of some modules."""
 
     def hide_(*names: str) -> None:
-        for module in ("stagebench.frameworks.framework", "stagebench.run.environments"):
+        for module in ("stagebench.frameworks.entry", "stagebench.run.environments"):
             monkeypatch.setattr(
                 f"{module}.find_spec", lambda name: None if name in names else find_spec(name)
             )

@@ -10,7 +10,7 @@ import pytest
 
 from saved_runs import DEPLOYED, HOSTILE, deployed_run
 from stagebench.report.html import page
-from stagebench.report.labels import CHARACTER, LINE, placed
+from stagebench.report.label_places import CHARACTER, LINE, placed
 from stagebench.report.report import Report
 from stagebench.results.file import read_run
 

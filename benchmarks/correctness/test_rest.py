@@ -11,7 +11,7 @@ import pytest
 from stagebench.case import Case, Workload
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.info import usable_threads
-from stagebench.run import worker as worker_module
+from stagebench.run import clock
 from stagebench.run.process import WorkerProcess
 
 
@@ -55,10 +55,10 @@ def test_a_process_that_waits_does_not_compute(framework, tmp_path, small_datase
 
 def test_a_process_is_at_rest_when_its_threads_are(monkeypatch):
     """The clock of a process whose threads spin for 8 ms after their work, and then sleep."""
-    clock = iter([0.000, 0.005, 0.005, 0.008, 0.008, 0.0081, 9, 9])
+    readings = iter([0.000, 0.005, 0.005, 0.008, 0.008, 0.0081, 9, 9])
     naps = []
-    monkeypatch.setattr(worker_module.time, "process_time", lambda: next(clock))
-    monkeypatch.setattr(worker_module.time, "sleep", naps.append)
-    worker_module._come_to_rest()
+    monkeypatch.setattr(clock.time, "process_time", lambda: next(readings))
+    monkeypatch.setattr(clock.time, "sleep", naps.append)
+    clock.come_to_rest()
 
     assert len(naps) == 3

@@ -20,7 +20,7 @@ from stagebench.cli import main
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.history.charts import Panels
 from stagebench.history.history import read_history
-from stagebench.report.chart import looks_of
+from stagebench.report.chart_parts import looks_of
 from stagebench.report.report import Report
 from stagebench.results.file import SECTION, RunError, extra_info_of, run_of, section_of
 from stagebench.results.info import Info

@@ -11,7 +11,7 @@ import pytest
 
 from stagebench.frameworks.simulated.costs import Cost
 from stagebench.run.schedule import PRECISE_PROCESSES, turns
-from stagebench.statistics.noise import noise_floor
+from stagebench.statistics.noise_floor import noise_floor
 from stagebench.statistics.ratio import Ratio, paired_ratio
 from stagebench.statistics.verdict import verdict
 

@@ -8,7 +8,7 @@ import pytest
 
 from stagebench.case import Case, Workload, plain
 from stagebench.datasets.manifest import Manifest
-from stagebench.machine.noise import NoiseStore
+from stagebench.machine.noise_store import NoiseStore
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.run.sample import Failure, Measurement

@@ -9,7 +9,7 @@ from itertools import combinations
 from stagebench.article.published_results import Dataset, PublishedResult, published_results
 from stagebench.article.tables import axes_of, name
 from stagebench.case import Case
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.report import Report
 from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.report import Report
 from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stagebench.article.published_results import published_quantization
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.report.chart import Chart, Spec, Values, look
+from stagebench.report.chart_parts import Chart, Spec, Values, look
 from stagebench.report.deployment_tables import (
     Deployed,
     added_training,
@@ -17,7 +17,7 @@ from stagebench.report.deployment_tables import (
     points,
     without_empty,
 )
-from stagebench.report.figures import duration, short
+from stagebench.report.formats import duration, short
 from stagebench.report.report import Report
 from stagebench.report.tables import Row, Table
 

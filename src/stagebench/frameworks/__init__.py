@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stagebench.case import Axis
 from stagebench.frameworks import simulated, tensorflow, torch
-from stagebench.frameworks.framework import ExportFormat, Framework
+from stagebench.frameworks.entry import ExportFormat, Framework
 
 __all__ = ["DEPLOY", "FRAMEWORKS", "INSTALLED", "THREAD_VARIABLES", "ExportFormat", "Framework", "values_of"]
 

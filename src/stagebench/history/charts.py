@@ -10,8 +10,8 @@ from typing import Any
 
 from stagebench.case import Case
 from stagebench.history.history import LONGEST, SHORTEST, History, Point, Series, Subject, version_order
-from stagebench.report.chart import Chart, Spec, Values, look
-from stagebench.report.figures import duration, interval, name, short, unit_of
+from stagebench.report.chart_parts import Chart, Spec, Values, look
+from stagebench.report.formats import duration, interval, name, short, unit_of
 from stagebench.report.report import AXES, in_order_of_values, told
 from stagebench.report.tables import Row, Table, words
 from stagebench.statistics.change_points import ChangePoint

@@ -9,7 +9,7 @@ from typing import Any
 
 from stagebench.history.charts import Panels, probability
 from stagebench.history.history import Found, History
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.html.parts import file, render
 from stagebench.report.report import fixed
 from stagebench.report.tables import words

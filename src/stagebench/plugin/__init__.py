@@ -28,16 +28,16 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.errors import ShortageError, StorageError
 from stagebench.machine.info import gpu_names, machine_info
+from stagebench.plugin.aa_comparisons import NoiseFloors
 from stagebench.plugin.baseline import baseline
-from stagebench.plugin.noise import NoiseFloors
 from stagebench.plugin.options import OPTIONS, PRESET, OptionError, SessionOptions, file_to_write
 from stagebench.plugin.progress import Progress, progress_of
 from stagebench.plugin.replay import recorded_seconds, replay
 from stagebench.plugin.saving import save_whole_files
 from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines
-from stagebench.results.extra_info import info_of
 from stagebench.results.file import SECTION, extra_info_of, section_of
+from stagebench.results.measured import info_of
 from stagebench.results.record import Record
 from stagebench.results.result import Result
 from stagebench.results.run import Difference, NotMeasured

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.terminal import brief
 from stagebench.run.aa_copy import is_aa_copy
 from stagebench.run.journal import Results

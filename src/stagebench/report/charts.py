@@ -9,7 +9,7 @@ import numpy as np
 
 from stagebench.article.write_up import write_up_charts
 from stagebench.report import tables
-from stagebench.report.chart import (
+from stagebench.report.chart_parts import (
     ON_TOP,
     ROW_HEIGHT,
     Chart,
@@ -21,7 +21,7 @@ from stagebench.report.chart import (
     two_lines,
 )
 from stagebench.report.deployment_charts import deployment_charts
-from stagebench.report.figures import short, unit_of
+from stagebench.report.formats import short, unit_of
 from stagebench.report.report import AXES, Report
 from stagebench.report.tables import Table, words
 from stagebench.stages import PIPELINE, STAGES

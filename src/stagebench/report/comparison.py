@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stagebench.case import Case, plain
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.markdown import escaped, escaped_table, table_lines
 from stagebench.report.report import AXES
 from stagebench.report.tables import Row, Table, words

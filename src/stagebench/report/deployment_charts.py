@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
-from stagebench.report.chart import Chart, Spec, Values, looks_of
+from stagebench.report.chart_parts import Chart, Spec, Values, looks_of
 from stagebench.report.deployment_tables import Deployed, deployed, file_size, latency
-from stagebench.report.figures import duration, short
-from stagebench.report.labels import placed
+from stagebench.report.formats import duration, short
+from stagebench.report.label_places import placed
 from stagebench.report.report import Entry, Report
 from stagebench.report.tables import Row, Table
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from stagebench.case import Case
-from stagebench.report.figures import name, ratio_with_interval
+from stagebench.report.formats import name, ratio_with_interval
 from stagebench.report.tables import Row, Table
 from stagebench.statistics.group import Group
 from stagebench.statistics.speedups import (

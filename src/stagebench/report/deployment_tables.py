@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stagebench.case import Case
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.report import Entry, Report
 from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result

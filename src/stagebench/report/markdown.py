@@ -11,7 +11,7 @@ from stagebench.article.write_up import write_up_table
 from stagebench.report import sentences, tables
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
-from stagebench.report.figures import about
+from stagebench.report.formats import about
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report
 from stagebench.report.tables import Table

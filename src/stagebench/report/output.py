@@ -9,7 +9,7 @@ import vl_convert
 
 from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
-from stagebench.report.chart import complete
+from stagebench.report.chart_parts import complete
 from stagebench.report.charts import charts
 from stagebench.report.html import page
 from stagebench.report.markdown import markdown

@@ -7,7 +7,7 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 
 from stagebench.case import Case
-from stagebench.report.figures import duration
+from stagebench.report.formats import duration
 from stagebench.report.report import Entry, Report
 from stagebench.report.tables import Row, Table, words
 from stagebench.results.result import Result

@@ -10,7 +10,7 @@ from typing import Any
 
 from stagebench import case
 from stagebench.case import Case
-from stagebench.report.figures import name
+from stagebench.report.formats import name
 from stagebench.results.result import Result
 from stagebench.results.run import NotMeasured, Run, in_order
 from stagebench.statistics.group import Group

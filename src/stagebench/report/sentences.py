@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stagebench.case import Case
-from stagebench.report.figures import name, time_of
+from stagebench.report.formats import name, time_of
 from stagebench.results.result import Result
 from stagebench.results.run import Run, in_order
 from stagebench.statistics.group import Group

@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 from stagebench.case import Case
-from stagebench.report.figures import duration, interval, relative, share
+from stagebench.report.formats import duration, interval, relative, share
 from stagebench.report.report import Entry, Report
 from stagebench.results.info import Layer
 from stagebench.results.result import Result

@@ -11,7 +11,7 @@ import numpy as np
 from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
-from stagebench.report.figures import OF_ONE_PROCESS, duration, name, relative, share
+from stagebench.report.formats import OF_ONE_PROCESS, duration, name, relative, share
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.stages import DEPLOYMENT, PIPELINE

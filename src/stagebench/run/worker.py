@@ -9,10 +9,8 @@ import os
 import resource
 import signal
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Literal
 
 from stagebench.case import Case, Workload, from_plain
@@ -20,8 +18,9 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS, Framework
 from stagebench.frameworks.contract import Inspector, Operation, Pipeline, UnavailableError
 from stagebench.frameworks.lifetime import kill_with_parent
-from stagebench.frameworks.memory import retain_freed_memory
+from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.networks.weights import load_weights
+from stagebench.run.clock import come_to_rest, timed
 from stagebench.run.explain import explain
 from stagebench.run.pictures import Pictures, take_pictures
 from stagebench.run.sample import Sample
@@ -29,9 +28,6 @@ from stagebench.run.starting_point import in_float32, starting_point
 from stagebench.run.wire import decode, encode
 from stagebench.stages import STAGES
 from stagebench.stages.stage import Stage
-
-REST_SECONDS = 1.0
-"""How long a worker process may take to come to rest after a round."""
 
 
 def serve(channel: Any) -> None:
@@ -97,7 +93,7 @@ class Worker:
 
         _pin_threads(threads)
         rates = measure_rates(resources, Ground(files, Path(folder), file_bytes, threads))
-        _come_to_rest()
+        come_to_rest()
         return rates
 
     def call(self, target: Literal["pipeline", "inspector"], method: str, arguments: list[Any]) -> Any:
@@ -146,29 +142,7 @@ class Worker:
 
     def execute(self) -> Sample:
         """Execute the stage once and time it."""
-        stage, synchronize = self.stage, self.pipeline.synchronize
-        stage.prepare()
-        gc.collect()
-        gc.disable()
-        try:
-            synchronize()
-            before, loaders_before = _usage()
-            start = perf_counter()
-            result = stage.run()
-            synchronize()
-            seconds = perf_counter() - start
-            after, loaders_after = _usage()
-        finally:
-            gc.enable()
-        sample = Sample(
-            seconds=seconds,
-            cpu_seconds=_cpu_seconds(after, loaders_after) - _cpu_seconds(before, loaders_before),
-            page_faults=after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt,
-            involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
-            outcome=stage.outcome(result),
-        )
-        _come_to_rest()
-        return sample
+        return timed(self.stage, self.pipeline.synchronize)
 
     def peaks(self) -> dict[str, int | None]:
         """Highest memory so far: `peak_rss_bytes` of this process, and `peak_gpu_bytes`."""
@@ -213,28 +187,6 @@ def _pin_threads(threads: int) -> None:
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-
-
-def _usage() -> tuple[resource.struct_rusage, resource.struct_rusage]:
-    """What this process and its finished child processes have used so far."""
-    return resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-
-
-def _cpu_seconds(*usages: resource.struct_rusage) -> float:
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _come_to_rest() -> None:
-    """Return once no thread of this process computes any more, so that the next case is undisturbed.
-
-    OpenMP's threads go on spinning after the last operation (measured with torch: up to 10 ms).
-    """
-    deadline = perf_counter() + REST_SECONDS
-    while perf_counter() < deadline:
-        before = time.process_time()
-        time.sleep(0.005)
-        if time.process_time() - before < 0.0005:
-            return
 
 
 def _die_with_parent() -> None:

@@ -11,7 +11,7 @@ from stagebench.case import Case
 from stagebench.results.result import Result
 from stagebench.stages import STAGES
 from stagebench.statistics.group import floor_of
-from stagebench.statistics.noise import noise_floor
+from stagebench.statistics.noise_floor import noise_floor
 from stagebench.statistics.ranking import log_ratios
 from stagebench.statistics.ratio import Ratio, independent_ratio, paired_ratio
 from stagebench.statistics.verdict import MINIMUM_PROCESSES, SMALLEST_DIFFERENCE, verdict

@@ -9,7 +9,7 @@ from functools import cached_property
 from stagebench.case import Case
 from stagebench.results.info import Info
 from stagebench.results.result import Result
-from stagebench.statistics.noise import MINIMUM_PAIRS, noise_floor
+from stagebench.statistics.noise_floor import MINIMUM_PAIRS, noise_floor
 from stagebench.statistics.ranking import fastest, ratios_to_fastest
 from stagebench.statistics.ratio import Ratio
 from stagebench.statistics.verdict import Verdict, verdict

@@ -8,9 +8,8 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stagebench.statistics.student import quantile_of_t
+from stagebench.statistics.interval import interval_of_mean, quantile_of_t
 
 Rounds = Sequence[float]
 """Seconds of the rounds of one fresh process, in the order in which they were taken."""
@@ -61,7 +60,7 @@ def paired_ratio(case: Sequence[Rounds], other: Sequence[Rounds]) -> Ratio:
         pairs = list(zip(case[0], other[0], strict=True))
     logs = np.log([a / b for a, b in pairs])
     unit: Literal["processes", "rounds"] = "processes" if len(case) > 1 else "rounds"
-    return Ratio(float(np.exp(logs.mean())), _interval(logs), logs.size, unit)
+    return Ratio(float(np.exp(logs.mean())), interval_of_mean(logs), logs.size, unit)
 
 
 def independent_ratio(case: Sequence[Rounds], other: Sequence[Rounds]) -> Ratio:
@@ -104,15 +103,7 @@ def interval_of(rounds: Sequence[Rounds]) -> tuple[float, float] | None:
     Over its processes, each by the median of its rounds; of a single process over the rounds. It says less
     than that of a ratio: a drift of the machine, which a ratio cancels, is in it.
     """
-    return _interval(np.log([median(process) for process in rounds] if len(rounds) > 1 else rounds[0]))
-
-
-def _interval(logs: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the 95% interval of a geometric mean, from the logarithms, by Student's t."""
-    if logs.size < 2:
-        return None
-    half = quantile_of_t(logs.size - 1, 0.975) * logs.std(ddof=1) / logs.size**0.5
-    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
+    return interval_of_mean(np.log([median(process) for process in rounds] if len(rounds) > 1 else rounds[0]))
 
 
 def digits(value: float) -> str:

@@ -1,6 +1,6 @@
 """A framework that computes next to nothing: the suite's own tests run on it, in seconds."""
 
-from stagebench.frameworks.framework import ExportFormat, Framework
+from stagebench.frameworks.entry import ExportFormat, Framework
 
 FRAMEWORK = Framework(
     name="simulated",

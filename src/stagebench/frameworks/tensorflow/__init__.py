@@ -1,6 +1,6 @@
 """TensorFlow: what is said of it without importing it."""
 
-from stagebench.frameworks.framework import ExportFormat, Framework
+from stagebench.frameworks.entry import ExportFormat, Framework
 
 FRAMEWORK = Framework(
     name="tensorflow",

@@ -9,11 +9,11 @@ from typing import Any
 from stagebench.article import published, write_up
 from stagebench.article.ledger import cost_legend, cost_tables
 from stagebench.report import sentences, tables
-from stagebench.report.chart import described
+from stagebench.report.chart_parts import described
 from stagebench.report.charts import charts
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
-from stagebench.report.figures import about
+from stagebench.report.formats import about
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed

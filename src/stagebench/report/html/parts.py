@@ -12,7 +12,7 @@ import jinja2
 import markupsafe
 import vl_convert
 
-from stagebench.report.chart import Chart, config
+from stagebench.report.chart_parts import Chart, config
 from stagebench.report.tables import words
 
 EXPORTS = "window.vegaEmbed = vegaEmbed;"

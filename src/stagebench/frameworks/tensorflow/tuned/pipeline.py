@@ -23,7 +23,7 @@ import tensorflow as tf
 from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Evaluation, Split
-from stagebench.frameworks.memory import retain_freed_memory
+from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import pipeline as tensorflow
 from stagebench.frameworks.tensorflow import training

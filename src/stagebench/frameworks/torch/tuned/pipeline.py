@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stagebench.frameworks.contract import Epoch, Evaluation, Split
-from stagebench.frameworks.memory import retain_freed_memory
+from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch import pipeline as pytorch
 from stagebench.frameworks.torch.execution import as_case_runs

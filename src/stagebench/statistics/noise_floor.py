@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stagebench.statistics.student import quantile_of_t
+from stagebench.statistics.interval import quantile_of_t
 
 MINIMUM_PAIRS = 3
 """Pairs of processes below which there is no floor."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stagebench.case import Case, plain
-from stagebench.machine.noise import NoiseStore
+from stagebench.machine.noise_store import NoiseStore
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.run.schedule import Conditions
 from stagebench.statistics.group import floor_of
-from stagebench.statistics.noise import MINIMUM_PAIRS
+from stagebench.statistics.noise_floor import MINIMUM_PAIRS
 from stagebench.statistics.ranking import log_ratios
 
 
