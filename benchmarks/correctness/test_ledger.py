@@ -103,7 +103,7 @@ def test_each_setting_has_a_table(save: Save, capsys: pytest.CaptureFixture[str]
     assert "simulated 1.0, on A CPU." in lines
     assert "| Adam | simulated | `epsilon=1e-07` | `epsilon=1e-08` | 0.14 of the rate |" in lines
     assert "cpu, batch 32, cache on, augment off:" in lines
-    assert "| stage | simulated, 0 workers | simulated, 2 workers |" in lines
+    assert "| stage | simulated, 0w | simulated, 2w |" in lines
     assert "| training | 1.99 (1.55 to 2.56) | 1.99 (1.55 to 2.56) |" in lines
     assert "cpu, batch 64, cache on, augment off:" in lines
     assert "| training | 1.99 (1.55 to 2.56) |" in lines

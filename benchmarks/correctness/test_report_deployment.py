@@ -94,8 +94,8 @@ def test_equal_models_that_differ_are_called_different(ratio, apart):
     ("estimate", "interval", "finding"),
     [
         (1.04, (0.9, 1.2), "no difference (within 5%)"),
-        (1.1, (0.9, 1.3), "too noisy to tell: give --processes=5"),
-        (1.1, None, "too noisy to tell: give --processes=5"),
+        (1.1, (0.9, 1.3), "inconclusive: give --processes=5"),
+        (1.1, None, "inconclusive: give --processes=5"),
         (
             1.1,
             (1.05, 1.15),

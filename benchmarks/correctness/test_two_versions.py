@@ -71,7 +71,7 @@ NOISE = [0.01, -0.02, 0.03]
     ("changes", "versions", "found"),
     [
         ({"batch_size": 64, "cache": "off"}, "1.0", NOISE),
-        ({}, "1.1", "noise floor of another versions: run once more with --noise"),
+        ({}, "1.1", "noise floor of another version: run once more with --noise"),
         ({"precision": "bfloat16"}, "1.0", "noise floor of another precision: run once more with --noise"),
         ({"execution": "eager"}, "1.0", "noise floor of another execution: run once more with --noise"),
         ({"deploy": "exported"}, "1.0", "noise floor of another deploy: run once more with --noise"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from stagebench.article.ledger import COMMAND, LedgerError, ledger
 from stagebench.datasets.errors import DatasetError
-from stagebench.history.history import Axis, read_history
+from stagebench.history.history import Order, read_history
 from stagebench.history.page import history_page
 from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
@@ -289,7 +289,7 @@ def _add_history(subcommands: Any) -> None:
     command.set_defaults(run_command=lambda chosen: make_history(chosen.runs, chosen.by, chosen.output))
 
 
-def make_history(paths: Sequence[Path], axis: Axis, output: Path) -> int:
+def make_history(paths: Sequence[Path], axis: Order, output: Path) -> int:
     """Write the page of a history; files that cannot be shown do not fail it.
 
     Raises:

@@ -36,7 +36,7 @@ def cost_tables(run: Run) -> list[Table]:
         columns = list(dict.fromkeys(case for _, case in ratios))
         stages = in_order([stage for stage, _ in ratios])
         rows = [Row((stage, *(str(ratios.get((stage, case), "")) for case in columns))) for stage in stages]
-        tables.append(Table(settings, ("stage", *map(_column, columns)), rows))
+        tables.append(Table(settings, ("stage", *(case.label(by_recipe=False) for case in columns)), rows))
     return tables
 
 
@@ -69,8 +69,3 @@ def ledger(run: Run) -> str:
     for table in costs:
         lines += ["", f"{table.title}:", "", *table_lines(table)]
     return "\n".join([*lines, "", cost_legend(run), ""])
-
-
-def _column(case: Case) -> str:
-    """What tells the cases of a table apart."""
-    return case.environment if case.workers == "auto" else f"{case.environment}, {case.workers} workers"

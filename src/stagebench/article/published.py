@@ -73,7 +73,7 @@ def _pairs(report: Report, number: int, run: Run) -> list[Pair]:
         case = result.case
         keys = (_row_key(case, case.framework, device) for device in (case.device, "not stated"))
         row = next((rows[key] for key in keys if key in rows), None)
-        if result.stage == "training" and row:
+        if result.stage == "training" and row and not case.variant:
             pairs.append(Pair(report.entry(number, case).index, row, result, evaluations.get(case)))
     return pairs
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Trait = Literal["loads_data", "computes", "deploys"]
+Trait = Literal["loads_data", "has_model", "computes", "deploys"]
 """What a stage does that decides which axes apply to it; see `stages.stage.Stage`."""
 
 
@@ -31,6 +31,8 @@ class Axis:
     """Whether its values have one noise floor."""
     later: bool = False
     """Whether it came later: ids and texts name it only off its default, so that old runs compare."""
+    words: tuple[str, ...] = ()
+    """What may stand for a number in a case."""
     of_frameworks: bool = False
     """Whether a value other than the default exists only in frameworks whose entry names it."""
     id: str = "{}"
@@ -40,7 +42,7 @@ class Axis:
     label: str = " {}"
     """How it tells the cases of a group apart."""
     name: str = ""
-    """That of its field, as `default` is; set by `axes_of`."""
+    """That of its field, as `default` is."""
     default: Any = None
 
     @property
@@ -52,6 +54,11 @@ class Axis:
     def defaults(self) -> tuple[Any, ...]:
         """The values that are measured if nothing is said."""
         return self.measured or (self.default,)
+
+    @property
+    def may_be_none(self) -> bool:
+        """Whether there are cases in which its value is None, because it does not apply."""
+        return bool(self.traits) and not self.later
 
     def applies(self, traits: Sequence[Trait]) -> bool:
         """Say whether it applies to a stage with these traits."""

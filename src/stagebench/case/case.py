@@ -43,6 +43,7 @@ class Case:
         0,
         help="data-loading processes; a framework that sizes its own has `auto`",
         option="--workers",
+        words=("auto",),
         traits=("loads_data",),
         pooled=True,
         id="workers{}",
@@ -117,6 +118,7 @@ class Case:
         help="networks",
         option="--networks",
         values=tuple(NETWORKS),
+        traits=("has_model",),
         separates=True,
         later=True,
     )

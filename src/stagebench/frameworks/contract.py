@@ -1,6 +1,6 @@
 """What a pipeline must do: one method a stage, and what the stages are checked with.
 
-Everything above the pipelines (measurement, suite, reports) knows a framework only through this contract.
+Everything above the pipelines (stages, run, plugin, report) knows a framework only through this contract.
 """
 
 from __future__ import annotations

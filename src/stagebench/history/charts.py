@@ -12,7 +12,7 @@ from stagebench.case import Case
 from stagebench.history.history import LONGEST, SHORTEST, History, Point, Series, Subject, version_order
 from stagebench.report.chart_parts import Chart, Spec, Values, look
 from stagebench.report.formats import duration, interval, name, short, unit_of
-from stagebench.report.report import AXES, in_order_of_values, told
+from stagebench.report.report import FILTERS, in_order_of_values, told
 from stagebench.report.tables import Row, Table, words
 from stagebench.statistics.change_points import ChangePoint
 from stagebench.statistics.ratio import digits
@@ -221,7 +221,7 @@ def probability(p: float) -> str:
 
 
 def _axes(subject: Subject) -> dict[str, Any]:
-    axes = {axis: value(subject.case) for axis, value in AXES.items()}
+    axes = {axis: value(subject.case) for axis, value in FILTERS.items()}
     return {**axes, "machine": subject.machine, "workload": subject.workload}
 
 

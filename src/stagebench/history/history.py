@@ -20,7 +20,7 @@ from stagebench.results.run import Run
 from stagebench.stages import STAGES
 from stagebench.statistics.change_points import ChangePoint, find_change_points
 
-Axis = Literal["date", "version"]
+Order = Literal["date", "version"]
 OF_A_RUN = ("date", "command line")
 """What an environment's table says that is another in every run."""
 SHORTEST, LONGEST = 1e-12, 1e12
@@ -111,7 +111,7 @@ class History:
     passed_over: Sequence[str]
     """Of each file that is not shown, its path and the reason, as a sentence."""
     series: Sequence[Series]
-    axis: Axis
+    axis: Order
 
     @property
     def found(self) -> list[Found]:
@@ -125,7 +125,7 @@ class History:
         return sorted(found, key=lambda one: one.between, reverse=True)
 
 
-def read_history(paths: Sequence[Path], axis: Axis = "date") -> History:
+def read_history(paths: Sequence[Path], axis: Order = "date") -> History:
     """Read runs from files, and from folders all `*.json` at any depth; what is no run is passed over."""
     runs: dict[str, Saved] = {}
     passed_over = []
@@ -167,13 +167,10 @@ def _read(path: Path) -> Saved:
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (OverflowError, ValueError):
         raise RunError(f"{path} has no date: its `datetime` is {run.datetime[:40]!r}") from None
-    for result in run.results:
-        if not SHORTEST < result.median_seconds < LONGEST:
-            raise RunError(f"{path} holds a time of {result.case.id} at {result.stage} that no stage takes")
     return Saved(path, run, date, tables.environment_table(run))
 
 
-def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
+def _series(runs: Sequence[Saved], axis: Order) -> list[Series]:
     """Return the series, those of a stage next to each other, in the order in which they first come."""
     found: dict[tuple[str, Subject], list[Point]] = {}
     for number, saved in enumerate(runs):
@@ -189,7 +186,7 @@ def _series(runs: Sequence[Saved], axis: Axis) -> list[Series]:
     return sorted(series, key=lambda one: list(STAGES).index(one.stage))
 
 
-def _told_apart(subject: Subject, points: list[Point], axis: Axis) -> Iterator[tuple[Subject, list[Point]]]:
+def _told_apart(subject: Subject, points: list[Point], axis: Order) -> Iterator[tuple[Subject, list[Point]]]:
     """Yield a series, in order; by date several where one run has several environments of a framework."""
     if axis == "version":
         yield subject, sorted(points, key=lambda point: (version_order(point.version), point.saved))

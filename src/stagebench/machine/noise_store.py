@@ -50,7 +50,9 @@ class NoiseStore:
         found: list[float] = []
         missing = "no noise floor: run once more with --noise and the same options"
         for entry in self._entries():
-            apart = [name for name, value in wanted.items() if entry.get(name) != value]
+            if not wanted.keys() <= entry.keys():
+                continue  # of an older version, which told fewer cases apart
+            apart = [name for name, value in wanted.items() if entry[name] != value]
             if not apart:
                 found += entry["log_ratios"]
             elif KINDS.isdisjoint(apart):
@@ -64,7 +66,7 @@ class NoiseStore:
             **self._session,
             "stage": stage,
             "framework": case.framework,
-            "versions": dict(versions),
+            "version": dict(versions),
             **axes,
         }
         plain_values: dict[str, Any] = json.loads(json.dumps(conditions))

@@ -324,7 +324,7 @@ def record(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record a case without a time; if its check has failed, `--resume` is to measure its group again."""
+    """Record a case that failed or was skipped; `--resume` is to measure the group of a failed one again."""
     report = yield
     if not report.passed and _is_measured(item) and call.excinfo:
         case, stage = _case_of(item), _stage_of(item)

@@ -288,6 +288,8 @@ class SessionOptions:
                 f"--preset {name} has no such case; its tables have, though not in every combination, "
                 f"{preset.axes}"
             )
+        if empty and "deploys" not in STAGES[empty[0]].traits:
+            raise OptionError(f"no case of {empty[0]} is left: no framework has what these options ask for")
         if empty:
             known = {name: [form.name for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
             forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())

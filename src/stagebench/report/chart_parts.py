@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.report.report import AXES, Entry, Report, told
+from stagebench.report.report import FILTERS, Entry, Report, told
 from stagebench.report.tables import Table
 
 Values = list[dict[str, Any]]
@@ -37,7 +37,7 @@ class Chart:
     values: Values
     """Rows; `case` in each is the index of its entry in the report."""
     table: Table
-    rows_of_cases: bool = field(default=False)
+    rows_of_cases: bool = False
     """Whether each case is a row of its own, so that many cases make it tall."""
 
 
@@ -55,7 +55,7 @@ def complete(chart: Chart, report: Report) -> Spec:
 
 def described(entry: Entry) -> dict[str, Any]:
     """Return what charts show of a case."""
-    axes = {axis.replace(" ", "_"): told(value(entry.case)) for axis, value in AXES.items()}
+    axes = {axis.replace(" ", "_"): told(value(entry.case)) for axis, value in FILTERS.items()}
     label = f"{entry.name}\n{entry.settings}" if entry.settings else entry.name
     return {**axes, "kind": entry.case.framework, "label": label, "of": entry.settings, "run": entry.run + 1}
 

@@ -22,7 +22,7 @@ from stagebench.report.chart_parts import (
 )
 from stagebench.report.deployment_charts import deployment_charts
 from stagebench.report.formats import short, unit_of
-from stagebench.report.report import AXES, Report
+from stagebench.report.report import FILTERS, Report
 from stagebench.report.tables import Table, words
 from stagebench.stages import PIPELINE, STAGES
 
@@ -50,7 +50,7 @@ def charts(report: Report) -> list[Chart]:
     shown = _rounds_shown(report)
     found = [_stage_chart(report, stage, shown) for stage in report.stages]
     found += [_pipeline_chart(report, moment) for moment in ("steady", "cold")]
-    found += [_wait_chart(report), _limit_chart(report)]
+    found += [_wait_chart(report), _peak_chart(report)]
     found += [_scaling_chart(report, stage, axis) for axis in ("batch size", "workers") for stage in SCALED]
     found += [_epoch_chart(report, figure) for figure in ("loss", "accuracy")]
     found += [*deployment_charts(report), *write_up_charts(report)]
@@ -191,12 +191,12 @@ def _wait_chart(report: Report) -> Chart:
     return Chart("data_wait", "where training waits for data (%)", caption, spec, values, table, True)
 
 
-def _limit_chart(report: Report) -> Chart:
+def _peak_chart(report: Report) -> Chart:
     values = [
-        {"case": entry.index, "stage": words(stage), "reached": short(100 * result.limit_fraction)}
+        {"case": entry.index, "stage": words(stage), "reached": short(100 * result.peak_fraction)}
         for entry, results in tables.pipeline_results(report)
         for stage, result in results.items()
-        if result.limit_fraction
+        if result.peak_fraction
     ]
     for value in values:
         value["text"] = f"{value['reached']:.2g}%"
@@ -218,7 +218,7 @@ def _limit_chart(report: Report) -> Chart:
         "100% is what this machine could do at best, as measured beside the rounds.",
         {"height": {"step": ROW_HEIGHT}, "layer": layer},
         values,
-        tables.limit_table(report),
+        tables.peak_table(report),
         rows_of_cases=True,
     )
 
@@ -232,7 +232,7 @@ def _scaling_chart(report: Report, stage: str, axis: str) -> Chart:
             continue
         low, high = result.images_per_second_interval or (result.images_per_second,) * 2
         figures = {"images": result.images_per_second, "low": low, "high": high}
-        line = "/".join(str(value(entry.case)) for name, value in AXES.items() if name != axis)
+        line = "/".join(str(value(entry.case)) for name, value in FILTERS.items() if name != axis)
         at = {"case": entry.index, "line": f"{line}/{entry.run}"}
         values.append({**at, **{name: short(figure) for name, figure in figures.items()}})
     if len({value["line"] for value in values}) == len(values):

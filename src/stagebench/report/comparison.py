@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stagebench.case import Case, plain
 from stagebench.report.formats import duration
 from stagebench.report.markdown import escaped, escaped_table, table_lines
-from stagebench.report.report import AXES
+from stagebench.report.report import FILTERS, FRAMEWORK, in_order_of_values
 from stagebench.report.tables import Row, Table, words
 from stagebench.results.file import RunError
 from stagebench.results.run import Run
@@ -126,28 +126,29 @@ def _remark(change: Change, fail_on: FailOn) -> str:
 
 
 def _labels(cases: Sequence[Case]) -> dict[Case, str]:
-    """Name each case by its framework and by what differs among the cases."""
-    several = [
-        axis
-        for axis, value in AXES.items()
-        if axis != "framework" and len({value(case) for case in cases}) > 1
-    ]
-    return {
-        case: ", ".join([case.environment, *(f"{axis} {AXES[axis](case)}" for axis in several)])
-        for case in cases
+    """Name each case by its environment and by what differs among the cases, as far as it applies."""
+    several = [axis for axis in FILTERS if axis != FRAMEWORK and len(_values(axis, cases)) > 1]
+    told = {
+        case: [f"{axis} {FILTERS[axis](case)}" for axis in several if _values(axis, [case])] for case in cases
     }
+    return {case: ", ".join([case.environment, *differing]) for case, differing in told.items()}
+
+
+def _values(axis: str, cases: Iterable[Case]) -> list[Any]:
+    return in_order_of_values(FILTERS[axis](case) for case in cases)
 
 
 def sentences_of(found: Comparison, fail_on: FailOn) -> Iterator[str]:
     """Say what the verdicts come to, and what they cannot."""
     changes = found.changes
+    label = _labels([change.case for change in changes])
     counts = Counter(change.word for change in changes)
     yield f"{found.title}: {', '.join(f'{n} {word}' for word, n in counts.items()) or 'nothing in common'}."
     for change in changes:
         if fail_on.confirmed(change):
             times = f"{change.ratio} times as long"
             sure = f"; confirmed by a second measurement: {change.second}" if change.second else ""
-            yield f"Regression: {words(change.stage)}, {_labels([change.case])[change.case]}: {times}{sure}."
+            yield f"Regression: {words(change.stage)}, {label[change.case]}: {times}{sure}."
         elif fail_on.fails(change):
             yield (
                 f"Not confirmed: {words(change.stage)} took {change.ratio} times as long, and when it was "

@@ -51,7 +51,7 @@ def sanity_finding(check: SanityCheck) -> str:
     if check.passed:
         return f"no difference (within {SMALLEST_DIFFERENCE:.0%})"
     if not check.failed:
-        return "too noisy to tell: give --processes=5"
+        return "inconclusive: give --processes=5"
     apart = max(check.ratio.estimate, 1 / check.ratio.estimate) - 1
     return f"they DIFFER by {apart:.0%}, though the work is the same: trust no small difference in this run"
 

@@ -24,7 +24,7 @@ def _value(name: str, of: Case) -> Any:
 
 
 FRAMEWORK = "framework"
-AXES: dict[str, Callable[[Case], Any]] = {
+FILTERS: dict[str, Callable[[Case], Any]] = {
     FRAMEWORK: lambda case: case.environment,
     **{axis.title: partial(_value, axis.name) for axis in case.AXES.values()},
 }
@@ -90,7 +90,7 @@ class Report:
     def varying(self) -> dict[str, list[Any]]:
         """The values of each axis in this report, in order."""
         cases = [case for run in self.runs for case in run.cases]
-        return {axis: in_order_of_values(value(case) for case in cases) for axis, value in AXES.items()}
+        return {axis: in_order_of_values(value(case) for case in cases) for axis, value in FILTERS.items()}
 
     @property
     def stages(self) -> list[str]:

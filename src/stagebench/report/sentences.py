@@ -20,7 +20,7 @@ BEST_OF: tuple[str, ...] = ("training", "evaluation", "data_loading")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GroupFinding:
     """What a group says of the frameworks (and recipes) in it, each by its fastest case."""
 
     group: Group
@@ -39,7 +39,7 @@ class Outcome:
         return " ".join(_side(self.winner)[: 1 + by_recipe]) if self.sides else name(self.winner, by_recipe)
 
 
-def outcome(group: Group) -> Outcome:
+def outcome(group: Group) -> GroupFinding:
     """Compare the group's fastest case with the fastest of each other framework and recipe."""
     winner = group.fastest.case
     sides = len({_side(result.case) for result in group.results}) > 1
@@ -50,17 +50,17 @@ def outcome(group: Group) -> Outcome:
     others = [(case, group.ratios[case]) for case in best.values()]
     words = {verdict.word for case in best.values() if (verdict := group.verdicts[case])}
     if not others:
-        return Outcome(group, "alone", others, sides)
+        return GroupFinding(group, "alone", others, sides)
     if words == {"SLOWER"}:
-        return Outcome(group, "faster", others, sides)
-    return Outcome(group, "same" if words == {"SAME"} else "unknown", others, sides)
+        return GroupFinding(group, "faster", others, sides)
+    return GroupFinding(group, "same" if words == {"SAME"} else "unknown", others, sides)
 
 
 def _side(case: Case) -> tuple[str, str]:
     return case.environment, case.recipe
 
 
-def group_sentence(found: Outcome, by_recipe: bool) -> str:
+def group_sentence(found: GroupFinding, by_recipe: bool) -> str:
     """Say who is faster in a group by how much, with the interval, or that it is inconclusive."""
     winner, median = name(found.winner, by_recipe), time_of(found.group.fastest)
     if found.word == "alone":
@@ -84,7 +84,7 @@ def _ratio(ratio: Ratio) -> str:
     return f"{digits(ratio.estimate)} times (95% interval {low} to {high}{of})"
 
 
-def stage_sentence(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
+def stage_sentence(outcomes: Sequence[GroupFinding], by_recipe: bool) -> str:
     """Count what the settings of a stage say: who is faster in how many, and by how much."""
     parts = []
     for who in dict.fromkeys(_who(found, outcomes, by_recipe) for found in outcomes):
@@ -103,27 +103,27 @@ def stage_sentence(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
     return f"{told_in_all[0].upper()}{told_in_all[1:]}."
 
 
-def _ahead(outcomes: Sequence[Outcome], by_recipe: bool) -> str:
+def _ahead(outcomes: Sequence[GroupFinding], by_recipe: bool) -> str:
     """Say whose time was the least where it is inconclusive, in how many settings."""
     ahead = Counter(_who(found, outcomes, by_recipe) for found in outcomes if found.word == "unknown")
     return f"the least time: {', '.join(f'{who} in {count}' for who, count in ahead.most_common())}"
 
 
-def _who(found: Outcome, outcomes: Sequence[Outcome], by_recipe: bool) -> str:
+def _who(found: GroupFinding, outcomes: Sequence[GroupFinding], by_recipe: bool) -> str:
     """Name the winning side, and what it won against if that is not what others won against."""
     one_of_several = any(other.sides for other in outcomes) and not found.sides
     among = f" among {found.winner.environment}'s own" if one_of_several else ""
     return found.winner_name(by_recipe) + among
 
 
-def _of(some: Sequence[Outcome], outcomes: Sequence[Outcome]) -> str:
+def _of(some: Sequence[GroupFinding], outcomes: Sequence[GroupFinding]) -> str:
     """Write how many of the settings these are."""
     if len(some) == len(outcomes):
         return f"all {len(some)} settings" if len(some) > 1 else "the one setting"
     return f"{len(some)} of {len(outcomes)} settings"
 
 
-def _by_how_much(won: Sequence[Outcome]) -> str:
+def _by_how_much(won: Sequence[GroupFinding]) -> str:
     """Write the range of the ratios of several groups, and that of their intervals."""
     ratios = [ratio for found in won for _, ratio in found.others]
     estimates = [ratio.estimate for ratio in ratios]
@@ -132,7 +132,7 @@ def _by_how_much(won: Sequence[Outcome]) -> str:
     return f"{by} times as fast (95% intervals from {digits(min(bounds))} to {digits(max(bounds))})"
 
 
-def outcomes_by_stage(run: Run) -> dict[str, list[Outcome]]:
+def outcomes_by_stage(run: Run) -> dict[str, list[GroupFinding]]:
     """Return what each group says, by stage in the order of the pipeline."""
     stages = in_order([group.stage for group in run.groups])
     return {stage: [outcome(group) for group in run.groups if group.stage == stage] for stage in stages}
@@ -156,17 +156,17 @@ class Best:
 
 
 def best_settings(run: Run) -> list[Best]:
-    """Return the best setting of all and of each environment; of two augmentations the best of each."""
+    """Return the best setting of all and of each environment, of each augmentation and network."""
     stage = next((stage for stage in BEST_OF if any(r.stage == stage for r in run.results)), None)
     results = [result for result in run.results if result.stage == stage and result.images_per_second]
-    found = []
-    for augment in sorted({result.case.augment for result in results}):
-        of_augment = [result for result in results if result.case.augment == augment]
-        environments = list(dict.fromkeys(result.case.environment for result in of_augment))
+    found: list[Best] = []
+    for apart in dict.fromkeys((result.case.augment, result.case.network) for result in results):
+        alike = [result for result in results if (result.case.augment, result.case.network) == apart]
+        environments = list(dict.fromkeys(result.case.environment for result in alike))
         if len(environments) > 1:
-            found.append(_best("all", of_augment))
+            found.append(_best("all", alike))
         for environment in environments:
-            own = [result for result in of_augment if result.case.environment == environment]
+            own = [result for result in alike if result.case.environment == environment]
             best = _best(environment, own)
             if all(best.result is not other.result for other in found):
                 found.append(best)
@@ -198,8 +198,8 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
     if others:
         also = f" {others} other setting{'s' if others > 1 else ''} cannot be told apart from it."
     return (
-        f"Fastest {what} {who}, augment {case.augment}: {name(case, by_recipe)}, {case.device}, batch "
-        f"{case.batch_size}, cache {case.cache}: {result.images_per_second:,.0f} images/s{sure}.{also}"
+        f"Fastest {what} {who}: {case.label(by_recipe)}, {case.settings}: {result.images_per_second:,.0f} "
+        f"images/s{sure}.{also}"
     )
 
 

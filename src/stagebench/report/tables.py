@@ -79,7 +79,7 @@ def stage_table(report: Report, stage: str) -> Table:
             _rounds(result),
             duration(result.cold_seconds),
             f"{result.images_per_second:,.0f}" if result.images_per_second else "",
-            share(result.limit_fraction) if result.limit_fraction else "",
+            share(result.peak_fraction) if result.peak_fraction else "",
             f"{result.info.peak_rss_bytes / 2**20:,.0f} MiB",
         ]
         judged = verdict.word if verdict else ""
@@ -117,11 +117,11 @@ def wait_table(report: Report) -> Table:
     return Table("where training waits for data", ("case", "share of the time"), rows)
 
 
-def limit_table(report: Report) -> Table:
+def peak_table(report: Report) -> Table:
     """Share of what the machine could do at best that each case reaches at each stage."""
     rows = []
     for entry, results in pipeline_results(report):
-        reached = {stage: result.limit_fraction for stage, result in results.items()}
+        reached = {stage: result.peak_fraction for stage, result in results.items()}
         if any(reached.values()):
             cells = (share(reached[stage] or 0) if reached.get(stage) else "" for stage in PIPELINE)
             rows.append(Row((entry.label, *cells), entry.index))
@@ -314,6 +314,7 @@ def pipeline_results(report: Report) -> list[tuple[Entry, dict[str, Result]]]:
             own = (entry.case.at(STAGES[stage].traits), entry.case)
             if result := next((r for c in own if (r := found.get((stage, entry.run, c)))), None):
                 results[stage] = result
-        rows.append((entry, results))
+        if any(result.case == entry.case for result in results.values()):
+            rows.append((entry, results))
     parts = [{id(result) for result in results.values()} for _, results in rows]
-    return [row for row, part in zip(rows, parts, strict=True) if part and not any(part < p for p in parts)]
+    return [row for row, part in zip(rows, parts, strict=True) if not any(part < other for other in parts)]

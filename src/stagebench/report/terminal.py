@@ -48,7 +48,7 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
         lines += [line for sentence in even for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, not recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
-    with_peak = any(result.limit_fraction for result in results)
+    with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}
     notes = {
         PIPELINE: "2w: torch loads data in two processes; tensorflow sizes its own threads.",
@@ -101,7 +101,7 @@ def brief(case: Case, result: Measurement | Failure) -> str:
 
 
 def _row(result: Result, group: Group, named_by_recipe: bool) -> tuple[str, ...]:
-    images, limit = result.images_per_second, result.limit_fraction
+    images, limit = result.images_per_second, result.peak_fraction
     judged = group.verdicts[result.case]
     return (
         f"  {name(result.case, named_by_recipe)}",

@@ -53,10 +53,15 @@ def _place_of(one: Result | NotMeasured) -> dict[str, Any]:
 
 
 def _type_of(axis: Axis) -> Any:
-    """Return what an axis may be in a saved run; None at a stage to which it does not apply."""
+    """Return what an axis may be in a saved run; None where there are stages to which it does not apply."""
+    allowed: Any = Annotated[str, Meta(max_length=100)]
     if axis.values is None:
-        return Annotated[int, Meta(ge=axis.least, le=LARGEST)] | Literal["auto"] | None
-    return Literal[(*axis.values, None)] if axis.values else Annotated[str, Meta(max_length=100)] | None
+        allowed = Annotated[int, Meta(ge=axis.least, le=LARGEST)]
+    elif axis.values:
+        allowed = Literal[axis.values]
+    if axis.words:
+        allowed |= Literal[axis.words]
+    return allowed | None if axis.may_be_none else allowed
 
 
 _PLACE = defstruct(
@@ -162,6 +167,11 @@ def _result(label: str, benchmark: _Benchmark, where: str) -> Result:
 def _placed(label: str, entry: dict[str, Any], rest: type[T], where: str) -> tuple[str, Case, T]:
     """Return the stage, the case, and what else stands beside their fields."""
     place = asdict(_convert(label, entry, _PLACE, where))
+    traits = STAGES[place["stage"]].traits
+    if lacking := [name for name, a in AXES.items() if place[name] is None and a.applies(traits)]:
+        raise RunError(
+            f"{label} is not a run of this suite: {where}.{lacking[0]} is null at {place['stage']}"
+        )
     return place["stage"], from_plain(Case, place), _convert(label, entry, rest, where)
 
 
@@ -185,7 +195,8 @@ def _at_their_stages(results: Sequence[Result]) -> list[Result]:
     """
     found = [replace(r, case=r.case.at(STAGES[r.stage].traits)) for r in results]
     counts = Counter((result.stage, result.case) for result in found)
-    return [new if counts[new.stage, new.case] == 1 else old for old, new in zip(results, found, strict=True)]
+    several = {stage for (stage, _), count in counts.items() if count > 1}
+    return [old if old.stage in several else new for old, new in zip(results, found, strict=True)]
 
 
 def _printable(content: Any) -> Any:

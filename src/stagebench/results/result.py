@@ -54,7 +54,7 @@ class Result:
         return self.images / self.median_seconds if self.images else None
 
     @property
-    def limit_fraction(self) -> float | None:
+    def peak_fraction(self) -> float | None:
         """Share of the machine's peak: the time at best divided by the median; None: not known."""
         limit = self.info.limit_seconds
         return limit / self.median_seconds if limit else None

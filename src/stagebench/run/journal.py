@@ -76,11 +76,6 @@ class Journal:
             why = why or found
         return why
 
-    def holds(self, group: str, fingerprint: Fingerprint, cases: list[Case]) -> bool:
-        """Say whether `take` would return what an earlier session found."""
-        entries = self._entries_of(group)
-        return any(not isinstance(_results(entry, fingerprint, cases), str) for _, entry in entries)
-
     def keep(self, group: str, fingerprint: Fingerprint, results: Results) -> None:
         """Write a finished group; when this returns, it is on disk.
 

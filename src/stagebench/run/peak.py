@@ -47,7 +47,10 @@ def _least_work(stage: str, case: Case, workload: Workload, outcome: Mapping[str
     on_cpu = case.device == "cpu" or STAGES[stage].on_host
     if not on_cpu or case.precision != "float32" or case.quantize != "none":
         return None
-    return STAGES[stage].least_work(case, workload, outcome)
+    try:
+        return STAGES[stage].least_work(case, workload, outcome)
+    except KeyError:  # of a stage in an older version, which does not say as much
+        return None
 
 
 class PeakRates:

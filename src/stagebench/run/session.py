@@ -23,6 +23,9 @@ from stagebench.run.sample import Failure, Measurement
 from stagebench.run.schedule import Conditions, Status, Width, measure_group
 from stagebench.stages import STAGES
 
+Trained = Callable[[Sequence[Case], Callable[[str], None]], Path]
+"""Makes the trained weights of some cases of deployment; is told where to say so."""
+
 
 class Observer(Protocol):
     """Where the user sees how far the session is."""
@@ -51,7 +54,7 @@ class Session:
         journal: Journal | None,
         observer: Observer,
         width: Width,
-        trained: Callable[[Sequence[Case], Callable[[str], None]], Path] | None = None,
+        trained: Trained | None = None,
         against_itself: bool = False,
         estimated: bool = False,
     ) -> None:
@@ -106,11 +109,11 @@ class Session:
         """
         group = case.group(stage)
         if group not in self._results:
-            cases = self._groups[group]
+            cases, known = self._groups[group], len(self._spent)
             results = self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
             self._results[group] = results
             self._observer.measured(f"{self._number(group)} {group}", results, self._conditions)
-            if self._estimated and timed and len(self._spent.get(stage, ())) == 1:
+            if self._estimated and len(self._spent) > known:  # the first group of its stage was measured
                 self._say_how_long()
         return self._results[group][case]
 

@@ -28,7 +28,7 @@ LARGEST_SHARE = 0.4
 class DeploymentStage(Stage):
     """Starts from trained weights and ends in a file that another process could use."""
 
-    traits: ClassVar[tuple[Trait, ...]] = ("deploys",)
+    traits: ClassVar[tuple[Trait, ...]] = ("has_model", "deploys")
     start: StartingPoint
 
     @property

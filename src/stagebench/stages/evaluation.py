@@ -21,7 +21,7 @@ class Evaluation(Stage):
     name = "evaluation"
     order = 6
     colour = "#009e73"
-    traits = ("loads_data", "computes")
+    traits = ("loads_data", "has_model", "computes")
 
     def set_up(self) -> None:
         self.pipeline.build_model()

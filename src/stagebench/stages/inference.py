@@ -36,7 +36,7 @@ class Inference(DeploymentStage):
     name = "inference"
     order = 9
     colour = "#c45a6b"
-    traits: ClassVar[tuple[Trait, ...]] = ("deploys", "computes")
+    traits: ClassVar[tuple[Trait, ...]] = ("has_model", "deploys", "computes")
 
     def set_up(self) -> None:
         super().set_up()

@@ -18,6 +18,7 @@ class ModelBuilding(Stage):
     name = "model_building"
     order = 2
     colour = "#cc79a7"
+    traits = ("has_model",)
 
     def run(self) -> None:
         self.pipeline.build_model()

@@ -22,6 +22,7 @@ class ModelSaving(Stage):
     name = "model_saving"
     order = 4
     colour = "#8f9aa6"
+    traits = ("has_model",)
     on_host = True
 
     def set_up(self) -> None:

@@ -79,7 +79,7 @@ def floor_of(info: Info, processes: int, cases: int = 2) -> float | str:
     Args:
         info: of a case.
         processes: of each case.
-        cases: how many; see `analysis.noise.noise_floor`.
+        cases: how many; see `noise_floor.noise_floor`.
 
     """
     if info.noise_log_ratios is None:

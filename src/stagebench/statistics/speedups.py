@@ -35,7 +35,7 @@ class SanityCheck:
 
     @property
     def failed(self) -> bool:
-        """Whether they differ by more than chance; if neither, the measurement is too noisy to tell."""
+        """Whether they differ by more than chance; if neither, it is inconclusive."""
         low, high = self.ratio.interval or (0, 1)
         return not self.passed and not low <= 1 <= high
 

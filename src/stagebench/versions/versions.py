@@ -124,7 +124,7 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
     failed = [environment.name for environment in environments if environment not in gated]
     bases = list(_bases(gated, chosen.versions, chosen.against))
     if failed:
-        tell(f"the gate stopped {', '.join(failed)}: no time is taken of what computes something else")
+        tell(f"the gate stopped {', '.join(failed)}: what computes something else is not measured")
     if not bases:
         tell("there is nothing to compare: give two versions of a framework, or --against")
         return 1 if failed else 2
