@@ -11,7 +11,7 @@ from typing import Any
 from stagebench.case import Case
 from stagebench.history.history import LONGEST, SHORTEST, History, Point, Series, Subject, version_order
 from stagebench.report.chart_parts import Chart, Spec, Values, look
-from stagebench.report.formats import duration, interval, name, short, unit_of
+from stagebench.report.formats import duration, interval, short, unit_of
 from stagebench.report.report import FILTERS, in_order_of_values, told
 from stagebench.report.tables import Row, Table, words
 from stagebench.statistics.change_points import ChangePoint
@@ -71,7 +71,7 @@ class Panels:
 
     def label(self, case: Case) -> str:
         """Name a case within its group."""
-        return name(case, by_recipe=len(self.axes["recipe"]) > 1)
+        return case.label(by_recipe=len(self.axes["recipe"]) > 1)
 
     def settings(self, subject: Subject) -> str:
         """Name what the cases of a group share, machine and workload only where there are several."""

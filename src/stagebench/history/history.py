@@ -140,7 +140,10 @@ def read_history(paths: Sequence[Path], axis: Order = "date") -> History:
         else:
             runs[times if saved.run.results else str(path)] = saved
     in_order = sorted(runs.values(), key=lambda saved: (saved.date, saved.path))
-    return History(in_order, passed_over, _with_steps(_series(in_order, axis)), axis)
+    series = _series(in_order, axis)
+    values = [[log(point.result.median_seconds) for point in one.points] for one in series]
+    found = zip(series, find_change_points(values), strict=True)
+    return History(in_order, passed_over, [replace(one, steps=steps) for one, steps in found], axis)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -210,8 +213,3 @@ def _workload(result: Result) -> str:
     """Write what was computed, and on which data."""
     parts = [f"{name} {value}" for name, value in (result.info.workload or {}).items()]
     return ", ".join([*parts, f"data set {result.info.dataset_fingerprint or '?'}"])
-
-
-def _with_steps(series: Sequence[Series]) -> list[Series]:
-    times = [[log(point.result.median_seconds) for point in one.points] for one in series]
-    return [replace(one, steps=steps) for one, steps in zip(series, find_change_points(times), strict=True)]

@@ -52,7 +52,9 @@ def charts(report: Report) -> list[Chart]:
     found += [_pipeline_chart(report, moment) for moment in ("steady", "cold")]
     found += [_wait_chart(report), _peak_chart(report)]
     found += [_scaling_chart(report, stage, axis) for axis in ("batch size", "workers") for stage in SCALED]
-    found += [_epoch_chart(report, figure) for figure in ("loss", "accuracy")]
+    found += [
+        _epoch_chart(report, *of) for of in (("loss", "epoch_losses"), ("accuracy", "epoch_accuracies"))
+    ]
     found += [*deployment_charts(report), *write_up_charts(report)]
     return [chart for chart in found if chart.values]
 
@@ -262,11 +264,11 @@ def _scaling_chart(report: Report, stage: str, axis: str) -> Chart:
     return Chart(f"scaling_{stage}_{field_name}", title, caption, spec, values, table)
 
 
-def _epoch_chart(report: Report, figure: str) -> Chart:
+def _epoch_chart(report: Report, figure: str, figures: str) -> Chart:
     values = [
         {"case": entry.index, "epoch": number, figure: short(value)}
         for entry, result, _ in report.results("training")
-        for number, value in enumerate(getattr(result.info, f"epoch_{_plural(figure)}") or [], start=1)
+        for number, value in enumerate(getattr(result.info, figures) or [], start=1)
     ]
     x = {"field": "epoch", "type": "ordinal", "axis": {"labelAngle": 0, "labelOverlap": True}}
     y = {"field": figure, "type": "quantitative", "title": f"training {figure}", "scale": {"zero": False}}
@@ -285,10 +287,6 @@ def _epoch_chart(report: Report, figure: str) -> Chart:
     spec = {"height": 240, "layer": layer}
     title = f"training {figure} over epochs"
     return Chart(f"epoch_{figure}", title, caption, spec, values, tables.epoch_table(report))
-
-
-def _plural(figure: str) -> str:
-    return {"loss": "losses", "accuracy": "accuracies"}[figure]
 
 
 def _time_scale(seconds: Sequence[float]) -> Spec:

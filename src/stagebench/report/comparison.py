@@ -52,18 +52,13 @@ def side_of(run: Run, environment: str | None = None) -> Side:
         known = ", ".join(names) or "none"
         raise RunError(f"{run.label} holds no environment {environment!r}; it holds: {known}")
     alone = {name for name, of in names.items() if list(names.values()).count(of) == 1 or environment}
-    return {
-        (
-            result.stage,
-            _without_name(result.case) if result.case.environment in alone else result.case,
-        ): result
-        for result in run.results
-        if environment in (None, result.case.environment)
-    }
-
-
-def _without_name(case: Case) -> Case:
-    return replace(case, environment=case.framework)
+    found = {}
+    for result in run.results:
+        if environment in (None, result.case.environment):
+            named = result.case.environment not in alone
+            case = result.case if named else replace(result.case, environment=result.case.framework)
+            found[result.stage, case] = result
+    return found
 
 
 def comparison_of(base: Run, head: Run, of_base: str | None = None, of_head: str | None = None) -> Comparison:

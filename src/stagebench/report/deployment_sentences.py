@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from stagebench.case import Case
-from stagebench.report.formats import name, ratio_with_interval
+from stagebench.report.formats import ratio_with_interval
 from stagebench.report.tables import Row, Table
 from stagebench.statistics.group import Group
 from stagebench.statistics.speedups import (
@@ -30,7 +30,7 @@ def sanity_table(groups: Sequence[Group], by_recipe: bool) -> Table:
     """The time of one framework's model against the other's where one runtime runs both, a row a setting."""
     rows = []
     for check in sanity_checks(groups):
-        which = f"{name(check.first, by_recipe)} against {name(check.second, by_recipe)}, float32"
+        which = f"{check.first.label(by_recipe)} against {check.second.label(by_recipe)}, float32"
         cells = (f"{which}, {check.first.settings}", ratio_with_interval(check.ratio), sanity_finding(check))
         rows.append(Row(cells))
     return Table(SANITY[0], SANITY, rows, SANITY_NOTE)
@@ -39,7 +39,7 @@ def sanity_table(groups: Sequence[Group], by_recipe: bool) -> Table:
 def sanity_lines(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]:
     """Yield the same as sentences, one for each setting."""
     for check in sanity_checks(groups):
-        first, second = name(check.first, by_recipe), name(check.second, by_recipe)
+        first, second = check.first.label(by_recipe), check.second.label(by_recipe)
         ratio = ratio_with_interval(check.ratio)
         yield (
             f"check: {first} takes {ratio} times as long as {second}, one runtime: {sanity_finding(check)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stagebench.case import Case
 from stagebench.results.result import Result
 from stagebench.results.run import Run
 from stagebench.statistics.group import Group
@@ -54,11 +53,6 @@ def short(value: float) -> float:
 def share(part: float) -> str:
     """Write a share in percent, with one digit at least that is not 0."""
     return f"{100 * part:#.0f}%".replace(".", "") if part >= 0.0995 else f"{100 * part:.2g}%"
-
-
-def name(case: Case, by_recipe: bool) -> str:
-    """Name a case within its group; `by_recipe` where there are several recipes."""
-    return case.label(by_recipe)
 
 
 def ratio_with_interval(ratio: Ratio) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from stagebench import case
 from stagebench.case import Case
-from stagebench.report.formats import name
 from stagebench.results.result import Result
 from stagebench.results.run import NotMeasured, Run, in_order
 from stagebench.statistics.group import Group
@@ -82,7 +81,7 @@ class Report:
         """Every case of every run."""
         pairs = [(number, case) for number, run in enumerate(self.runs) for case in run.cases]
         return [
-            Entry(index, number, case, name(case, self.by_recipe), self._settings(number, case))
+            Entry(index, number, case, case.label(self.by_recipe), self._settings(number, case))
             for index, (number, case) in enumerate(pairs)
         ]
 

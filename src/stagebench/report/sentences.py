@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stagebench.case import Case
-from stagebench.report.formats import name, time_of
+from stagebench.report.formats import time_of
 from stagebench.results.result import Result
 from stagebench.results.run import Run, in_order
 from stagebench.statistics.group import Group
@@ -36,7 +36,7 @@ class GroupFinding:
 
     def winner_name(self, by_recipe: bool) -> str:
         """Name the winning side."""
-        return " ".join(_side(self.winner)[: 1 + by_recipe]) if self.sides else name(self.winner, by_recipe)
+        return " ".join(_side(self.winner)[: 1 + by_recipe]) if self.sides else self.winner.label(by_recipe)
 
 
 def outcome(group: Group) -> GroupFinding:
@@ -62,17 +62,17 @@ def _side(case: Case) -> tuple[str, str]:
 
 def group_sentence(found: GroupFinding, by_recipe: bool) -> str:
     """Say who is faster in a group by how much, with the interval, or that it is inconclusive."""
-    winner, median = name(found.winner, by_recipe), time_of(found.group.fastest)
+    winner, median = found.winner.label(by_recipe), time_of(found.group.fastest)
     if found.word == "alone":
         return f"{winner} takes {median}; nothing else was measured in this setting."
     if found.word == "faster":
-        parts = [f"{_ratio(ratio)} as fast as {name(case, by_recipe)}" for case, ratio in found.others]
+        parts = [f"{_ratio(ratio)} as fast as {case.label(by_recipe)}" for case, ratio in found.others]
         return f"{winner} is faster ({median}): {', '.join(parts)}."
     if found.word == "same":
-        parts = [f"{name(case, by_recipe)} takes {_ratio(ratio)} as long" for case, ratio in found.others]
+        parts = [f"{case.label(by_recipe)} takes {_ratio(ratio)} as long" for case, ratio in found.others]
         allowed = f"{SMALLEST_DIFFERENCE:.0%}"
         return f"No difference above {allowed}: {winner} takes {median}; {', '.join(parts)}."
-    parts = [f"{name(case, by_recipe)} took {_ratio(ratio)} as long" for case, ratio in found.others]
+    parts = [f"{case.label(by_recipe)} took {_ratio(ratio)} as long" for case, ratio in found.others]
     return f"Inconclusive: {winner} took {median}; {', '.join(parts)}."
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
-from stagebench.report.formats import OF_ONE_PROCESS, duration, name, relative, share
+from stagebench.report.formats import OF_ONE_PROCESS, duration, relative, share
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.stages import DEPLOYMENT, PIPELINE
@@ -68,7 +68,7 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
 def _deployed(groups: Sequence[Group], width: int, named_by_recipe: bool) -> list[str]:
     """Return what deployed models of one setting are like, a row each, and whether equal ones are as fast."""
     results = [result for group in groups for result in group.results]
-    rows = list(compact_rows(results, lambda case: name(case, named_by_recipe)))
+    rows = list(compact_rows(results, lambda case: case.label(named_by_recipe)))
     align = "<" + ">" * (len(DEPLOYED) - 1)
     table = _table(DEPLOYED, align, rows, ["images/s", "p95"], width) if rows else ()
     checks = (line for told in sanity_lines(groups, named_by_recipe) for line in wrap(told, width))
@@ -84,7 +84,7 @@ def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:
         behind = first.cold_seconds - other.cold_seconds
         gained = other.median_seconds - first.median_seconds
         if gained > SMALLEST_DIFFERENCE * first.median_seconds and behind >= gained:
-            both = f"{name(first.case, named_by_recipe)} against {name(other.case, named_by_recipe)}"
+            both = f"{first.case.label(named_by_recipe)} against {other.case.label(named_by_recipe)}"
             executions = int(behind / gained) + 2
             yield (
                 f"{group.stage}: {both}: break-even after {executions} executions (cold start "
@@ -104,7 +104,7 @@ def _row(result: Result, group: Group, named_by_recipe: bool) -> tuple[str, ...]
     images, limit = result.images_per_second, result.peak_fraction
     judged = group.verdicts[result.case]
     return (
-        f"  {name(result.case, named_by_recipe)}",
+        f"  {result.case.label(named_by_recipe)}",
         duration(result.median_seconds),
         f"{images:,.0f}" if images else "",
         share(limit) if limit else "",

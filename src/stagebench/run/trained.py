@@ -47,7 +47,9 @@ def trained_weights(
     """
     order, folder = list(FRAMEWORKS), default_cache_folder()
     first = min(cases, key=lambda case: order.index(case.framework))
-    manifest = prepare(_enough_images(request), folder, lambda *_: None)
+    if request.source == "synthetic":
+        request = replace(request, train_images=max(request.train_images, IMAGES))
+    manifest = prepare(request, folder, lambda *_: None)
     environment = environments[first.environment]
     workload = replace(workload, epochs=EPOCHS)
     parts = {
@@ -66,12 +68,6 @@ def trained_weights(
         save_weights(content, _train(first, environment, workload, manifest))
         write(path, content.getvalue())
     return path
-
-
-def _enough_images(request: DatasetRequest) -> DatasetRequest:
-    if request.source != "synthetic":
-        return request
-    return replace(request, train_images=max(request.train_images, IMAGES))
 
 
 def _train(case: Case, environment: Environment, workload: Workload, manifest: Manifest) -> Weights:

@@ -8,7 +8,6 @@ from itertools import combinations
 
 from stagebench.case import Case
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.results.result import Result
 from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import Ratio, paired_ratio
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
@@ -57,17 +56,15 @@ class Speedup:
 
 def sanity_checks(groups: Iterable[Group]) -> list[SanityCheck]:
     """Return one for every two environments of different frameworks, in each group of inference."""
-    return [
-        SanityCheck(first.case, second.case, paired_ratio(first.rounds, second.rounds))
-        for group in groups
-        if group.stage == "inference"
-        for first, second in combinations(filter(_in_shared_runtime, group.results), 2)
-        if first.case.framework != second.case.framework and first.case.recipe == second.case.recipe
-    ]
-
-
-def _in_shared_runtime(result: Result) -> bool:
-    return result.case.deploy == SHARED_RUNTIME and is_float32(result.case)
+    checks = []
+    for group in groups:
+        if group.stage == "inference":
+            shared = [r for r in group.results if r.case.deploy == SHARED_RUNTIME and is_float32(r.case)]
+            for first, second in combinations(shared, 2):
+                if first.case.framework != second.case.framework and first.case.recipe == second.case.recipe:
+                    ratio = paired_ratio(first.rounds, second.rounds)
+                    checks.append(SanityCheck(first.case, second.case, ratio))
+    return checks
 
 
 def is_float32(case: Case) -> bool:

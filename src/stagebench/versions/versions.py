@@ -120,7 +120,8 @@ def run_versions(chosen: Namespace, rest: Sequence[str]) -> int:
         )
     environments = list(dict.fromkeys(make_environments(chosen.versions)))  # newest may be one of them
     _check_options(rest)
-    gated = [e for e in environments if _passes([e], GATE, _gate_options(rest))]
+    recipes = [option for option in rest if option.startswith("--recipes=")] or ["--recipes=matched"]
+    gated = [e for e in environments if _passes([e], GATE, recipes)]
     failed = [environment.name for environment in environments if environment not in gated]
     bases = list(_bases(gated, chosen.versions, chosen.against))
     if failed:
@@ -188,12 +189,6 @@ def _check_options(rest: Sequence[str]) -> None:
     if done.returncode == pytest.ExitCode.USAGE_ERROR:
         lines = [line for line in done.stderr.splitlines() if line and not line.startswith("  ")]
         raise VersionsError(lines[-1] if lines else "pytest does not take these options")
-
-
-def _gate_options(rest: Sequence[str]) -> list[str]:
-    """Return which recipes the gate must cover: those that are measured."""
-    given = [option for option in rest if option.startswith("--recipes=")]
-    return given or ["--recipes=matched"]
 
 
 def _measure(bases: Sequence[Base], path: Path, options: Sequence[str]) -> tuple[Run, bool]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagebench.frameworks import FRAMEWORKS
+from stagebench.machine.files import lock
 from stagebench.run.environments import NEEDED, Environment
-from stagebench.run.machine_lock import machine_lock
 
 NEWEST = "newest"
 MADE = "made-by-stagebench"
@@ -76,8 +76,9 @@ def make(
     label = requirement.version if source is None else f"{requirement.version}+base"
     place = folder / f"{requirement.framework}-{requirement.version}{_suffix(source)}"
     python = place / "bin" / "python"
-    with machine_lock(
-        folder, lambda: tell(f"waiting for another session, which makes environments in {folder}")
+    with lock(
+        folder / "environments.lock",
+        lambda: tell(f"waiting for another session, which makes environments in {folder}"),
     ):
         if not (place / MADE).is_file() or not python.is_file():
             tell(f"making an environment for {requirement} in {place}")
