@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from stagebench.case import Workload
 from stagebench.case.training import ADAM
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.networks.article import NETWORK
+from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.networks.weights import load_weights, save_weights
 
 # --- data
@@ -78,7 +79,7 @@ def same_logits(pair: Pair) -> float:
     worst = 0.0
     for precision, bound in (("float32", 1e-5), ("float64", 1e-10)):
         first, second = pair.inspectors(precision)
-        weights = random_weights(precision)
+        weights = random_weights(precision, pair.network)
         for count, mode in product((1, 7, 64), (False, True)):
             images = random_images(count, precision)
             logits = [side.logits(weights, images, mode) for side in (first, second)]
@@ -91,15 +92,14 @@ def same_gradients(pair: Pair) -> float:
     """The loss and every gradient agree, relative to the largest of its variable."""
     worst = 0.0
     for precision, bound in (("float32", 1e-4), ("float64", 1e-9)):
-        weights, images = random_weights(precision), random_images(32, precision)
+        weights, images = random_weights(precision, pair.network), random_images(32, precision)
         labels = np.random.default_rng(1).integers(0, CLASSES, 32)
         (loss, gradients), (other_loss, other_gradients) = (
             side.loss_and_gradients(weights, images, labels) for side in pair.inspectors(precision)
         )
         worst = max(worst, close(f"{precision} loss", loss, other_loss, bound * abs(loss)))
-        assert (
-            list(gradients) == list(other_gradients) == [name for name in weights if NETWORK.trainable(name)]
-        )
+        trained = [name for name in weights if NETWORKS[pair.network].trainable(name)]
+        assert list(gradients) == list(other_gradients) == trained
         for name, gradient in gradients.items():
             # In front of BatchNorm a bias changes nothing: its gradient is rounding noise about zero.
             noise = name.startswith("conv") and name.endswith("bias")
@@ -111,7 +111,7 @@ def same_gradients(pair: Pair) -> float:
 
 def same_descent(pair: Pair, steps: int = 50) -> float:
     """Steps of plain gradient descent in float64 end in equal losses and weights."""
-    weights, batches = random_weights("float64"), random_batches("float64", steps)
+    weights, batches = random_weights("float64", pair.network), random_batches("float64", steps)
     (losses, after), (other_losses, other_after) = (
         side.train(weights, batches, "sgd", 0.01) for side in pair.inspectors("float64")
     )
@@ -125,15 +125,18 @@ def same_descent(pair: Pair, steps: int = 50) -> float:
 def running_variance_differs_as_stated(pair: Pair) -> float:
     """Torch keeps the unbiased variance of a batch, Keras the biased one: n / (n - 1) apart, to the digit."""
     worst = 0.0
+    pipeline = pair.pipelines()[0]
+    pipeline.build_model()
+    outputs = [row["output_shape"] for row in pipeline.layers() if row["kind"] == "batch_norm"]
     for precision, bound in (("float32", 1e-6), ("float64", 1e-10)):
-        weights, batches = random_weights(precision), random_batches(precision, 1)
+        weights, batches = random_weights(precision, pair.network), random_batches(precision, 1)
         unbiased, biased = (
             side.train(weights, batches, "sgd", 0.0)[1] for side in pair.inspectors(precision)
         )
-        for number in range(1, len(NETWORK.channels) + 1):
-            name = f"batch_norm{number}/variance"
-            count = 32 * (SIZE // 2 ** (number - 1)) ** 2
-            kept = NETWORK.batch_norm_decay * weights[name]
+        variances = [name for name in weights if name.endswith("/variance")]
+        for name, (*area, _) in zip(variances, outputs, strict=True):
+            count = 32 * prod(area)
+            kept = NETWORKS[pair.network].batch_norm_decay * weights[name]
             ours, theirs = unbiased[name] - kept, (biased[name] - kept) * count / (count - 1)
             worst = max(worst, close(f"{precision} {name}", ours, theirs, bound))
     return worst
@@ -155,7 +158,7 @@ def adam_is_as_documented(pair: Pair) -> float:
 
 def adam_losses_stay_close(pair: Pair) -> float:
     """The two Adams place epsilon differently; what is left of it after two steps is bounded."""
-    weights, batches = random_weights("float64"), random_batches("float64", 3)
+    weights, batches = random_weights("float64", pair.network), random_batches("float64", 3)
     first, second = (side.train(weights, batches, "adam", 0.001)[0] for side in pair.inspectors("float64"))
     return close("losses under Adam", np.array(first), np.array(second), 1e-4)
 
@@ -163,7 +166,7 @@ def adam_losses_stay_close(pair: Pair) -> float:
 def same_initial_weights(pair: Pair) -> float:
     """A built model has the canonical initial weights of its seed."""
     worst = 0.0
-    expected = NETWORK.initial_weights(CLASSES, SIZE, seed=7)
+    expected = NETWORKS[pair.network].initial_weights(CLASSES, SIZE, seed=7)
     for pipeline in pair.pipelines(seed=7):
         pipeline.build_model()
         found = pipeline.weights()
@@ -266,7 +269,7 @@ def first_epochs(
 
     The batches are those that the pipeline will train on in its first epoch: the same seed gives the same.
     """
-    weights = NETWORK.initial_weights(CLASSES, SIZE, Workload(CLASSES).seed)
+    weights = NETWORKS[pair.network].initial_weights(CLASSES, SIZE, Workload(CLASSES).seed)
     for side, framework in enumerate(pair.workers):
         batches = pair.pipelines(**workload)[side].batches("train")
         inspector = pair.inspectors("float32")[side]
@@ -303,12 +306,12 @@ def orientations(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.stack([which // 2, which % 2], axis=1)
 
 
-def random_weights(precision: str) -> dict[str, np.ndarray]:
+def random_weights(precision: str, network: str = DEFAULT) -> dict[str, np.ndarray]:
     """Return initial weights with every variable moved off its neutral value."""
     generator = np.random.default_rng(5)
     return {
         name: (value + 0.1 * generator.random(value.shape) * (1 if value.ndim == 1 else 0)).astype(precision)
-        for name, value in NETWORK.initial_weights(CLASSES, SIZE, seed=5).items()
+        for name, value in NETWORKS[network].initial_weights(CLASSES, SIZE, seed=5).items()
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 from stagebench.case import AXES, Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
+from stagebench.networks import DEFAULT
 from stagebench.run.process import WorkerProcess
 
 BY_RECIPE = [
@@ -63,12 +64,13 @@ class Pair:
     workers: dict[str, WorkerProcess]
     manifest: Manifest
     recipe: str = "matched"
+    network: str = DEFAULT
 
     def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
         """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
         workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
         axes = {name: value for name, value in changes.items() if name not in workload}
-        axes = {"recipe": self.recipe, **axes}
+        axes = {"recipe": self.recipe, "network": self.network, **axes}
         return [
             open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
             for framework, worker in self.workers.items()
@@ -85,6 +87,7 @@ class Pair:
                     "classes": CLASSES,
                     "input_size": SIZE,
                     "precision": precision,
+                    "network": self.network,
                 },
             )
         return [Remote(worker, "inspector") for worker in self.workers.values()]

@@ -15,14 +15,20 @@ from PIL import Image, ImageFile
 import gate
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
+from stagebench.networks import NETWORKS
 
 pytestmark = pytest.mark.gate
 
 
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    return request.param
+
+
 @pytest.fixture(scope="module", params=["matched", "tuned"])
-def pair(request, pair):
-    """Both frameworks, by each recipe that promises equal work."""
-    return replace(pair, recipe=request.param)
+def pair(request, pair, network):
+    """Both frameworks, with each network, by each recipe that promises equal work."""
+    return replace(pair, recipe=request.param, network=network)
 
 
 ORIENTATION = 0x0112
