@@ -36,9 +36,9 @@ TRAIN = ("call", {"target": "pipeline", "method": "train", "arguments": [1]})
 def faulty(suite, monkeypatch):
     """Return a function that runs two cases of two stages, one of which has a fault."""
 
-    def run(fault, stage="model_building", **how):
+    def run(fault, stage="training", **how):
         monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({stage: {"fault": fault, "workers": 2}}))
-        return suite.run("--cache=on", "--stages=data_loading,model_building", "--workers=0,2", **how)
+        return suite.run("--cache=on", "--stages=data_loading,training", "--workers=0,2", **how)
 
     return run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from saved_runs import HOSTILE, hostile, matrix, nightly, saved_run, slower
-from stagebench.history.history import Axis, read_history
+from stagebench.history.history import Order, read_history
 from stagebench.history.page import history_page
 
 CASES = matrix(batch_sizes=(32,), cache=("on",))  # torch with 0 and 2 workers, tensorflow
@@ -17,7 +17,7 @@ NIGHTS, STEP_AT = 14, 8
 POINTS = NIGHTS * len(CASES)
 
 
-def written(folder: Path, runs, axis: Axis = "date") -> Path:
+def written(folder: Path, runs, axis: Order = "date") -> Path:
     """Write the history of some nights."""
     file = folder / "history.html"
     file.write_text(history_page(read_history(nightly(runs, folder), axis)))

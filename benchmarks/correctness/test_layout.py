@@ -19,7 +19,7 @@ LAYERS = (
     ("case",),
     ("networks", "datasets"),
 )
-"""From top to bottom: a folder imports from its own layer and from those below it."""
+"""From top to bottom: a folder imports from its own layer, both ways, and from those below it."""
 LEVEL = {folder: level for level, layer in enumerate(LAYERS) for folder in layer}
 
 

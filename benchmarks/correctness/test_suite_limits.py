@@ -24,9 +24,9 @@ def faulty(suite, monkeypatch):
     """Return a function that runs two stages in two cases, one of which has a fault in the second stage."""
 
     def run(fault, *options):
-        script = {"model_building": {"fault": fault, "workers": 2}}
+        script = {"training": {"fault": fault, "workers": 2}}
         monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps(script))
-        return suite.run("--cache=on", "--workers=0,2", "--stages=data_loading,model_building", *options)
+        return suite.run("--cache=on", "--workers=0,2", "--stages=data_loading,training", *options)
 
     return run
 
@@ -42,7 +42,7 @@ def test_a_stage_that_hangs_is_ended_and_fails_its_case_alone(suite, faulty):
             "*frameworks/simulated/pipeline.py*in _act",
         ]
     )
-    assert saved_cases(suite) == [("data_loading", 0), ("data_loading", 2), ("model_building", 0)]
+    assert saved_cases(suite) == [("data_loading", 0), ("data_loading", 2), ("training", 0)]
 
 
 @pytest.mark.fault("a worker process that runs out of memory", "its case fails")
@@ -54,7 +54,7 @@ def test_a_case_that_eats_the_memory_fails_alone(suite, faulty, monkeypatch):
 
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines("*MemoryError*")
-    assert ("model_building", 2) not in saved_cases(suite)
+    assert ("training", 2) not in saved_cases(suite)
 
 
 @pytest.mark.fault(

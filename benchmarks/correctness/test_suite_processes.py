@@ -74,8 +74,8 @@ def test_rounds_of_rivals_interleave():
 )
 @pytest.mark.parametrize(("fault", "name"), [("kill", "SIGKILL"), ("segfault", "SIGSEGV")])
 def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fault, name):
-    monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"model_building": {"fault": fault, "workers": 2}}))
-    result = suite.run("--cache=on", "--workers=0,2", "--stages=data_loading,model_building,training")
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": {"fault": fault, "workers": 2}}))
+    result = suite.run("--cache=on", "--workers=0,2", "--stages=data_loading,training,evaluation")
 
     result.assert_outcomes(passed=4, failed=2)
     result.stdout.fnmatch_lines(f"simulated-cpu-*-workers2-*: the worker process was killed by {name}*")
@@ -83,7 +83,7 @@ def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fau
         result.stdout.fnmatch_lines("simulated: about to be killed")
     (run,) = suite.saved()
     saved = [(b["extra_info"]["stage"], b["extra_info"]["workers"]) for b in run["benchmarks"]]
-    assert saved == [("data_loading", 0), ("data_loading", 2), ("model_building", 0), ("training", 0)]
+    assert saved == [("data_loading", 0), ("data_loading", 2), ("training", 0), ("evaluation", 0)]
 
 
 def start(suite):

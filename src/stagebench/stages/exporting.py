@@ -23,5 +23,5 @@ class Exporting(DeploymentStage):
         return self.quality(self.deployer.load(self.path))
 
     @classmethod
-    def deployed(cls, case: Case, form: ExportFormat) -> Case | None:
+    def as_deployed(cls, case: Case, form: ExportFormat) -> Case | None:
         return case if case.quantize == "none" and not form.in_process else None

@@ -94,7 +94,7 @@ class Inference(DeploymentStage):
         return (1, *asked) if axis == "batch_size" else asked  # latency is that of single images
 
     @classmethod
-    def deployed(cls, case: Case, form: ExportFormat) -> Case | None:
+    def as_deployed(cls, case: Case, form: ExportFormat) -> Case | None:
         if case.quantize not in form.quantize:
             return None
         if form.in_process and case.quantize == "none":

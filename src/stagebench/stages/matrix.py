@@ -34,7 +34,7 @@ def cases(stage: type[Stage], environments: Mapping[str, str], values: Values) -
             case = replace(case, **settings).at(stage.traits)
             if case.deploy:
                 form = FRAMEWORKS[case.framework].export_format(case.deploy)
-                deployed = stage.deployed(case, form)
+                deployed = stage.as_deployed(case, form)
                 if deployed is None:
                     continue
                 case = deployed

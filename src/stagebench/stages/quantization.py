@@ -41,5 +41,5 @@ class Quantization(DeploymentStage):
         return {**quality, **times}
 
     @classmethod
-    def deployed(cls, case: Case, form: ExportFormat) -> Case | None:
+    def as_deployed(cls, case: Case, form: ExportFormat) -> Case | None:
         return case if case.quantize != "none" and case.quantize in form.quantize else None

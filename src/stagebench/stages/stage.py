@@ -114,7 +114,7 @@ class Stage(ABC):
         return asked
 
     @classmethod
-    def deployed(cls, case: Case, form: ExportFormat) -> Case | None:
+    def as_deployed(cls, case: Case, form: ExportFormat) -> Case | None:
         """Return the case that is measured where this one is asked for, in a format; None: there is none."""
         return case
 
