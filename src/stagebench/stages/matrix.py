@@ -26,7 +26,8 @@ def cases(stage: type[Stage], environments: Mapping[str, str], values: Values) -
     """
     axes = [axis for axis in AXES.values() if axis.applies(stage.traits)]
     apart = [axis for axis in axes if axis.separates]
-    together = [axis for axis in axes if not axis.separates]
+    # A model that is deployed stands beside itself in another precision.
+    together = sorted((a for a in axes if not a.separates), key=lambda axis: "deploys" not in axis.traits)
     found: dict[Case, None] = {}
     for group in product(*(stage.values(axis.name, values[axis.name]) for axis in apart)):
         settings = {axis.name: value for axis, value in zip(apart, group, strict=True)}
