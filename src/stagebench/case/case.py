@@ -102,7 +102,6 @@ class Case:
         values=(),
         traits=("deploys",),
         later=True,
-        of_frameworks=True,
     )
     quantize: str = axis(
         "none",

@@ -65,8 +65,8 @@ def _article() -> Preset:
         {
             "batch_sizes": _distinct(row.batch_size for row in rows),
             "workers": _distinct(row.workers for row in rows),
-            "cache": ("off", "on"),
-            "augment": ("off", "on"),
+            "cache": _distinct(row.cache for row in rows),
+            "augment": _distinct(row.augment for row in rows),
             "recipes": ("published",),
             "train_images": train_images,
             "test_images": test_images,

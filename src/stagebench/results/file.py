@@ -74,7 +74,7 @@ _PLACE = defstruct(
     ],
     kw_only=True,
 )
-_VALUES = {"stage": STAGES, **{name: a.values or ("whole numbers", "auto") for name, a in AXES.items()}}
+_VALUES = {"stage": STAGES, **{name: a.values or ("whole numbers", *a.words) for name, a in AXES.items()}}
 
 
 class _Missing(Struct):
