@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Callable
@@ -13,13 +12,12 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
-from stagebench import plugin
-from stagebench.article.differences import measure_differences
+from stagebench.article import differences
+from stagebench.article.differences import measure_all_differences, measure_differences
 from stagebench.article.ledger import cost_of_published
 from stagebench.case import Case, plain
 from stagebench.cli import main
 from stagebench.frameworks import INSTALLED, Framework
-from stagebench.plugin.progress import Progress
 from stagebench.results.file import read_run
 from stagebench.results.run import Difference
 from stagebench.run.process import WorkerError
@@ -163,12 +161,12 @@ def test_a_framework_that_cannot_be_inspected_discards_nothing_of_the_others(mon
             raise WorkerError("its worker process died")
         return [DIFFERENCE]
 
-    monkeypatch.setattr(plugin, "measure_differences", measure)
+    monkeypatch.setattr(differences, "measure_differences", measure)
     monkeypatch.setattr(Framework, "missing", lambda framework: None)
-    said = io.StringIO()
+    said: list[str] = []
 
-    assert plugin.differences(["tensorflow", "torch"], Progress(said)) == [DIFFERENCE]
-    assert "differs in torch could not be measured: its worker process died" in said.getvalue()
+    assert measure_all_differences(["tensorflow", "torch"], said.append) == [DIFFERENCE]
+    assert "differs in torch could not be measured: its worker process died" in said[0]
 
 
 @pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -11,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from stagebench.case import Case, Workload, plain
+from stagebench.case import AXES, Case, Workload, plain
+from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.manifest import Manifest
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.frameworks.contract import Array
+from stagebench.machine.errors import StorageError
 from stagebench.networks.article import NETWORK
 from stagebench.results.run import Difference
-from stagebench.run.process import WorkerProcess
+from stagebench.run.process import WorkerError, WorkerProcess
 from stagebench.run.scratch import scratch_folder
 
 RECIPES = ("published", "matched")
@@ -28,7 +31,7 @@ ROUNDING = 1e-6
 DATASET = DatasetRequest("synthetic", train_images=230, test_images=110, classes=100)
 """Small; its last test batch is ragged."""
 WORKLOAD = Workload(DATASET.classes)
-BATCH_SIZE = 32
+BATCH_SIZE: int = AXES["batch_size"].default
 ADAM_VARIABLES, ADAM_STEPS = 100, 50
 GRADIENT_SCALE = 1e-3
 """Standard deviation of the gradients that Adam is given."""
@@ -84,6 +87,23 @@ class Pipeline:
             return {"transforms": " > ".join(type(step).__name__ for step in steps)}
         defaults = inspect.signature(_resolve(setting.default)).parameters
         return {name: stated[recipe].get(name, defaults[name].default) for name in stated["matched"]}
+
+
+def measure_all_differences(frameworks: Sequence[str], tell: Callable[[str], None]) -> list[Difference]:
+    """Compare the recipes of each framework that is real and installed, and tell what came of it.
+
+    One whose recipes cannot be compared takes nothing from the others.
+    """
+    found: list[Difference] = []
+    for name in frameworks:
+        if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing():
+            try:
+                found += measure_differences(name)
+            except (DatasetError, StorageError, WorkerError) as error:
+                tell(f"how `published` differs in {name} could not be measured: {error}")
+    if found:
+        tell(f"measured {len(found)} choices in which `published` differs from `matched`")
+    return found
 
 
 def measure_differences(framework: str) -> list[Difference]:
@@ -233,16 +253,9 @@ class _BothRecipes:
         self._open(FRAMEWORKS[self.framework].pipeline_module(recipe), recipe)
 
     def _open(self, module: str, recipe: str) -> Any:
-        case = Case(
-            framework=self.framework,
-            device="cpu",
-            batch_size=BATCH_SIZE,
-            workers="auto" if FRAMEWORKS[self.framework].chooses_workers else 0,
-            cache="off",
-            augment="off",
-            recipe=recipe,
-            environment=self.framework,
-        )
+        case = Case(self.framework, self.framework, cache="off", augment="off", recipe=recipe)
+        if FRAMEWORKS[self.framework].chooses_workers:
+            case = replace(case, workers="auto")
         return self.worker.request(
             "open", module=module, case=plain(case), workload=plain(WORKLOAD), manifest=self.manifest.file
         )

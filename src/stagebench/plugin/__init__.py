@@ -20,7 +20,7 @@ from typing import Any, cast
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from stagebench.article.differences import measure_differences
+from stagebench.article.differences import measure_all_differences
 from stagebench.case import Case, Workload
 from stagebench.datasets.cache import default_cache_folder
 from stagebench.datasets.errors import DatasetError
@@ -40,10 +40,9 @@ from stagebench.results.file import SECTION, extra_info_of, section_of
 from stagebench.results.measured import info_of
 from stagebench.results.record import Record
 from stagebench.results.result import Result
-from stagebench.results.run import Difference, NotMeasured
+from stagebench.results.run import NotMeasured
 from stagebench.run.environments import Environment
 from stagebench.run.journal import Journal
-from stagebench.run.process import WorkerError
 from stagebench.run.sample import Measurement
 from stagebench.run.schedule import Conditions
 from stagebench.run.session import Session
@@ -238,22 +237,8 @@ def measuring(
     if not config.getoption("benchmark_disable"):
         recipes = {(case.framework, case.recipe) for case in map(_case_of, selected)}
         frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
-        config.stash[RECORD].differences += differences(frameworks, progress)
+        config.stash[RECORD].differences += measure_all_differences(frameworks, progress.finish)
     return config.stash[SESSION]
-
-
-def differences(frameworks: list[str], progress: Progress) -> list[Difference]:
-    """Measure, before the first time is taken, how `published` differs from `matched`."""
-    found: list[Difference] = []
-    for name in frameworks:
-        if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing():
-            try:
-                found += measure_differences(name)
-            except (DatasetError, StorageError, WorkerError) as error:
-                progress.finish(f"how `published` differs in {name} could not be measured: {error}")
-    if found:
-        progress.finish(f"measured {len(found)} choices in which `published` differs from `matched`")
-    return found
 
 
 @pytest.fixture
