@@ -6,12 +6,19 @@ from dataclasses import fields, replace
 
 import pytest
 
-from saved_runs import saved_run
+from saved_runs import deployed_run, saved_run
+from saved_runs import matrix as of_both
+from stagebench.article.tables import article_tables
+from stagebench.article.write_up import sides
 from stagebench.case import AXES, Axis, Case, from_plain, plain
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.plugin.options import OPTIONS, SessionOptions
+from stagebench.report.deployment_tables import deployed
+from stagebench.report.report import Report
+from stagebench.report.tables import model_table
 from stagebench.results.file import run_of
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES, matrix
+from stagebench.statistics.speedups import best_speedups, speedups
 
 CASE = Case("torch", "torch", workers=2)
 LOADS_DATA = ("data_loading", "training", "evaluation")
@@ -113,3 +120,31 @@ def test_a_run_that_multiplied_every_stage_by_every_axis_still_opens(cache):
         assert found == {(result.stage, result.case) for result in run_of("new", new).results}
     else:
         assert len(found) == len(PIPELINE) * 2
+
+
+@pytest.mark.parametrize(
+    "of_report",
+    [
+        lambda report: [side.name for side in sides(report)],
+        lambda report: [one.name for one in deployed(report)],
+        lambda report: best_speedups(speedups(report.runs[0].groups)),
+        lambda report: [table.title for table in article_tables(report)],
+        lambda report: model_table(report).columns[1::2],
+    ],
+    ids=["write-up", "deployed", "speedups", "article", "layers"],
+)
+def test_a_second_network_stands_beside_the_first_and_is_named(of_report):
+    run = run_of("", saved_run(of_both(recipes=("matched", "published"))))
+    run = replace(run, results=[*run.results, *run_of("", deployed_run()).results])
+    others = [
+        replace(result, case=replace(result.case, network="another"))
+        for result in run.results
+        if "has_model" in STAGES[result.stage].traits
+    ]
+
+    of_one = of_report(Report([run]))
+    of_two = of_report(Report([replace(run, results=[*run.results, *others])]))
+
+    assert len(of_one) > 0
+    assert {*of_one} < {*of_two}
+    assert len({*of_two}) == len(of_two) == 2 * len(of_one)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from stagebench.article.published_results import Dataset, PublishedResult, published_results
-from stagebench.article.tables import axes_of, name
+from stagebench.article.tables import AUGMENTATIONS, axes_of, name
 from stagebench.case import Case
 from stagebench.report.formats import duration
 from stagebench.report.report import Report
@@ -16,7 +16,6 @@ from stagebench.results.result import Result
 from stagebench.results.run import Run
 
 OF_PRESET: dict[str, Dataset] = {"article": "cifar100", "large": "deepfashion"}
-AUGMENTATIONS = {"on": "with augmentations", "off": "without augmentations"}
 NEAR = 0.05
 """Rows whose times differ by less are near: their order may be chance."""
 

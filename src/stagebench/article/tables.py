@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.report.formats import duration
@@ -11,6 +12,7 @@ from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result
 
 COLUMNS = ("Framework", "Batch Size", "Num Workers", "Caching", "Training Time", "Eval Time")
+AUGMENTATIONS = {"on": "with augmentations", "off": "without augmentations"}
 WINNER = "\N{HUNDRED POINTS SYMBOL}"
 NOTE = (
     f"{WINNER}: the shortest training time, its 95% interval apart from that of every other row. Where no "
@@ -20,22 +22,21 @@ NOTE = (
 
 
 def article_tables(report: Report) -> list[Table]:
-    """Return a table for each run, device, augmentation and recipe with a training time."""
-    rows: dict[tuple[int, str, str, str], list[tuple[int, Result]]] = {}
+    """Return a table for each run, recipe and setting but batch size and cache, with a training time."""
+    rows: dict[tuple[int, str, str], list[tuple[int, Result]]] = {}
     for entry, result, _ in report.results("training"):
-        case = entry.case
-        rows.setdefault((entry.run, case.device, case.augment, case.recipe), []).append((entry.index, result))
+        settings = replace(entry.case, batch_size=1, cache="on").settings
+        rows.setdefault((entry.run, entry.case.recipe, settings), []).append((entry.index, result))
     evaluations = {entry.index: result for entry, result, _ in report.results("evaluation")}
-    return [_table(report, key, found, evaluations) for key, found in rows.items()]
+    return [_table(report, run, found, evaluations) for (run, *_), found in rows.items()]
 
 
 def _table(
     report: Report,
-    key: tuple[int, str, str, str],
+    run: int,
     trainings: Sequence[tuple[int, Result]],
     evaluations: dict[int, Result],
 ) -> Table:
-    run, device, augment, recipe = key
     winner = winner_of([result for _, result in trainings])
     rows = []
     for index, result in trainings:
@@ -48,12 +49,11 @@ def _table(
             duration(evaluation.median_seconds) if evaluation else "",
         )
         rows.append(Row(cells, index))
-    device_name = trainings[0][1].info.device_name or ""
-    augmented = "with" if augment == "on" else "without"
-    several = f", {report.run_name(run)}" if len(report.runs) > 1 else ""
-    return Table(
-        f"{device} ({device_name}), {augmented} augmentations, {recipe}{several}", COLUMNS, rows, NOTE
-    )
+    case, device_name = trainings[0][1].case, trainings[0][1].info.device_name or ""
+    several = [report.run_name(run)] if len(report.runs) > 1 else []
+    parts = [f"{case.device} ({device_name})", AUGMENTATIONS[case.augment], case.recipe]
+    title = ", ".join([*parts, *case.settings_of({"network"}), *several])
+    return Table(title, COLUMNS, rows, NOTE)
 
 
 def name(result: Result) -> str:

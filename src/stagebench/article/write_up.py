@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stagebench.article.published_results import published_quantization
+from stagebench.case import Case
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.report.chart_parts import Chart, Spec, Values, look
 from stagebench.report.deployment_tables import (
@@ -120,23 +121,24 @@ class Bar:
 
 
 def sides(report: Report) -> list[Side]:
-    """Return each environment's form on the CPU that has most of the write-up's models, if it has int8."""
-    forms: dict[tuple[int, str, str], dict[str, dict[str, Deployed]]] = {}
+    """Return each framework's form on the CPU that has most of the write-up's models, if it has int8."""
+    forms: dict[tuple[int, Case], dict[str, dict[str, Deployed]]] = {}
     for one in deployed(report):
         case = one.case
-        plain = (case.precision, case.execution, case.device) == ("float32", "default", "cpu")
-        if plain and case.quantize in KINDS:
-            of_side = forms.setdefault((one.entry.run, case.environment, case.recipe), {})
+        if case == replace(case.default_computation, device="cpu") and case.quantize in KINDS:
+            side = replace(case, batch_size=1, deploy="", quantize="none")
+            of_side = forms.setdefault((one.entry.run, side), {})
             of_side.setdefault(case.deploy, {})[KINDS[case.quantize]] = one
     found = []
-    for (run, environment, recipe), of_side in forms.items():
+    for (run, side), of_side in forms.items():
         whole = {form: models for form, models in of_side.items() if BASELINE in models and len(models) > 1}
         if whole:
             form = max(whole, key=lambda form: len(whole[form]))
-            parts = [environment, *([recipe] if report.by_recipe else [])]
+            parts = [side.environment, *([side.recipe] if report.by_recipe else [])]
+            parts += side.settings_of({"network"})
             parts += [f"(run {run + 1})"] if len(report.runs) > 1 else []
             models = {model: whole[form][model] for model in KINDS.values() if model in whole[form]}
-            found.append(Side(" ".join(parts), models[BASELINE].case.framework, form, models))
+            found.append(Side(" ".join(parts), side.framework, form, models))
     return found
 
 

@@ -170,6 +170,11 @@ class Case:
         return self._with({a.name: a.default for a in AXES.values() if getattr(self, a.name) is None})
 
     @property
+    def default_computation(self) -> Case:
+        """The case whose layers compute as the framework comes, in float32."""
+        return self._with({a.name: a.default for a in AXES.values() if a.traits == ("computes",)})
+
+    @property
     def options(self) -> list[str]:
         """The options that measure it again, but those of its framework."""
         return [f"{a.option}={value}" for a, value in self._named() if value != "auto"]

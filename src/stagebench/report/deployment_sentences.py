@@ -74,8 +74,9 @@ def _enough(best: Speedup, by_recipe: bool) -> str:
     case = best.quantized
     against = "in the same form" if best.same_form else f"by {best.float32.deploy}, the framework's own form"
     enough = best.ratio.estimate >= WANTED_SPEEDUP
+    who = ", ".join([_who(case, by_recipe), *case.settings_of({"network"})])
     return (
-        f"{_who(case, by_recipe)}: int8 {'reaches' if enough else 'does NOT reach'} {WANTED_SPEEDUP} times "
+        f"{who}: int8 {'reaches' if enough else 'does NOT reach'} {WANTED_SPEEDUP} times "
         f"the speed of float32 {against}{':' if enough else '; the most is'} "
         f"{ratio_with_interval(best.ratio)} by {case.deploy} ({case.quantize})."
     )

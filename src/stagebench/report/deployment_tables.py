@@ -75,9 +75,8 @@ def deployed(report: Report) -> list[Deployed]:
 
 def _name(report: Report, entry: Entry) -> str:
     """Name a model by all but its batch size."""
-    parts = [f"run {entry.run + 1}"] if len(report.runs) > 1 else []
-    parts += [entry.case.device] if len(report.varying["device"]) > 1 else []
-    return f"{entry.name} ({', '.join(parts)})" if parts else entry.name
+    settings = report.settings(entry.run, entry.case, but="batch size")
+    return f"{entry.name} ({settings})" if settings else entry.name
 
 
 def latency(result: Result) -> dict[str, float]:

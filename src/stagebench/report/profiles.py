@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, zip_longest
 from pathlib import Path
 
@@ -21,9 +22,9 @@ NOTE = (
 )
 
 Profiled = tuple[Entry, Result]
-ALIKE: tuple[Callable[[Case], tuple[str, ...]], ...] = (
-    lambda case: (case.recipe, case.precision, case.execution, case.quantize, case.deploy),
-    lambda case: (case.recipe, case.precision, case.execution, case.quantize),
+ALIKE: tuple[Callable[[Case], Case], ...] = (
+    lambda case: replace(case, framework="", environment="", workers=0),
+    lambda case: replace(case, framework="", environment="", workers=0, deploy=""),
 )
 """What cases have in common that stand side by side, the most first."""
 
@@ -42,7 +43,7 @@ def _pairs(found: Sequence[Profiled]) -> Iterator[list[Profiled]]:
     """Yield cases that stand side by side, one of each environment: the more alike, the earlier."""
     left = list(found)
     for alike in ALIKE:
-        sets: dict[tuple[str, ...], dict[str, list[Profiled]]] = {}
+        sets: dict[Case, dict[str, list[Profiled]]] = {}
         for one in left:
             sets.setdefault(alike(one[0].case), {}).setdefault(one[0].case.environment, []).append(one)
         for sides in sets.values():

@@ -81,7 +81,7 @@ class Report:
         """Every case of every run."""
         pairs = [(number, case) for number, run in enumerate(self.runs) for case in run.cases]
         return [
-            Entry(index, number, case, case.label(self.by_recipe), self._settings(number, case))
+            Entry(index, number, case, case.label(self.by_recipe), self.settings(number, case))
             for index, (number, case) in enumerate(pairs)
         ]
 
@@ -120,7 +120,8 @@ class Report:
         file = Path(self.runs[number].label).name
         return f"run {number + 1}: {file}" if len(self.runs) > 1 else file
 
-    def _settings(self, run: int, case: Case) -> str:
-        several = {axis for axis, values in self.varying.items() if len(values) > 1}
+    def settings(self, run: int, case: Case, but: str = "") -> str:
+        """Name a case's run and settings where there are several, but one axis's."""
+        several = {axis for axis, values in self.varying.items() if len(values) > 1 and axis != but}
         parts = [f"run {run + 1}"] if len(self.runs) > 1 else []
         return ", ".join([*parts, *case.settings_of(several)])

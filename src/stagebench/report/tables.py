@@ -209,8 +209,8 @@ def equal_table(report: Report) -> Table:
 
 def _side(entry: Entry, report: Report) -> str:
     case = entry.case
-    run = f" (run {entry.run + 1})" if len(report.runs) > 1 else ""
-    return f"{case.environment} {case.recipe}{run}" if report.by_recipe else f"{case.environment}{run}"
+    parts = [case.environment, *([case.recipe] if report.by_recipe else []), *case.settings_of({"network"})]
+    return " ".join([*parts, *([f"(run {entry.run + 1})"] if len(report.runs) > 1 else [])])
 
 
 def _range(values: Sequence[float], pattern: str) -> str:

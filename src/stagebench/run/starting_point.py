@@ -28,8 +28,7 @@ def starting_point(
 
 def in_float32(case: Case) -> Case:
     """Return the case of the model that a deployed one is compared with: as the framework comes."""
-    batch_size = training_batch(case.batch_size)
-    return replace(case, precision="float32", execution="default", batch_size=batch_size)
+    return replace(case.default_computation, batch_size=training_batch(case.batch_size))
 
 
 def _images(pipeline: Pipeline) -> tuple[np.ndarray, np.ndarray]:

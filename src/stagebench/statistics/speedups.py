@@ -69,24 +69,25 @@ def sanity_checks(groups: Iterable[Group]) -> list[SanityCheck]:
 
 def is_float32(case: Case) -> bool:
     """Say whether a model is deployed as it was trained."""
-    return (case.precision, case.execution, case.quantize) == ("float32", "default", "none")
+    return case == replace(case.default_computation, quantize="none")
 
 
 def speedups(groups: Sequence[Group]) -> list[Speedup]:
     """Return those of every int8 model over float32 in the same form, and in the framework's own.
 
-    Only what was measured beside it counts, and of the batch sizes of a device the largest: at a single
+    Only what was measured beside it counts, and of the batch sizes of a setting the largest: at a single
     image, much of a call is overhead.
     """
     inference = [group for group in groups if group.stage == "inference"]
     largest: dict[str, int] = {}
     for case in (group.results[0].case for group in inference):
-        largest[case.device] = max(case.batch_size, largest.get(case.device, 0))
+        setting = _but_batch_size(case)
+        largest[setting] = max(case.batch_size, largest.get(setting, 0))
     found = []
     for group in inference:
         of_case = {result.case: result for result in group.results}
         for case, result in of_case.items():
-            if case.quantize == "none" or case.batch_size < largest[case.device]:
+            if case.quantize == "none" or case.batch_size < largest[_but_batch_size(case)]:
                 continue
             framework = FRAMEWORKS.get(case.framework)  # there is none of a newer version's
             own_form = framework.export_formats[0].name if framework else case.deploy
@@ -97,11 +98,15 @@ def speedups(groups: Sequence[Group]) -> list[Speedup]:
     return found
 
 
+def _but_batch_size(case: Case) -> str:
+    return replace(case, batch_size=1).settings
+
+
 def best_speedups(found: Iterable[Speedup]) -> list[Speedup]:
-    """Return the largest of each device, recipe and environment, over either float32, in their order."""
-    best: dict[tuple[str, str, str, bool], Speedup] = {}
+    """Return the largest of all formats and methods of a case, over either float32, in their order."""
+    best: dict[tuple[Case, bool], Speedup] = {}
     for one in found:
-        key = one.quantized.device, one.quantized.recipe, one.quantized.environment, one.same_form
+        key = replace(one.quantized, deploy="", quantize="none"), one.same_form
         if key not in best or one.ratio.estimate > best[key].ratio.estimate:
             best[key] = one
     return list(best.values())
