@@ -19,7 +19,7 @@ class Axis:
     option: str
     """The option that takes its values."""
     values: tuple[str, ...] | None = None
-    """What is allowed; None: whole numbers of `least` or more."""
+    """What is allowed; None: whole numbers of `least` or more; empty: what the frameworks' entries have."""
     least: int = 0
     measured: tuple[Any, ...] = ()
     """What is measured if nothing is said; empty: its default alone."""

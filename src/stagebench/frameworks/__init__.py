@@ -32,5 +32,6 @@ DEPLOY = "pip install 'stagebench[deploy]'"
 
 def values_of(axis: Axis) -> tuple[str, ...]:
     """Return what an axis may be, of whatever framework; nothing where it takes numbers."""
-    formats = [form.name for framework in FRAMEWORKS.values() for form in framework.export_formats]
-    return tuple(dict.fromkeys(formats)) if axis.name == "deploy" else axis.values or ()
+    if axis.values == ():  # what the frameworks have
+        return tuple(dict.fromkeys(v for entry in FRAMEWORKS.values() for v in entry.values(axis, ())))
+    return axis.values or ()

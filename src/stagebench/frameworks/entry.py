@@ -47,8 +47,8 @@ class Framework:
     """As its makers write it."""
     colour: str
     """In charts; it is seen on white and on black, and differs from the others to the colour-blind."""
-    mark: str
-    """Shape of its points in charts, by the name that Vega has for it."""
+    marks: tuple[str, ...]
+    """Shapes of its points in charts, as Vega names them: its own, then what tells its cases apart."""
     imports: tuple[str, ...]
     """Top-level modules that the pipeline needs; none: it computes next to nothing, for tests."""
     model_suffix: str
@@ -65,10 +65,11 @@ class Framework:
     """Variables, beside those of common libraries, from which it takes its number of threads."""
     chooses_workers: bool = False
     """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
-    shuffles_images: bool = False
-    """Whether it shuffles prepared images (not in the recipe `tuned`), so that all are in memory."""
-    default_execution: str = "default"
-    """The value of the axis `execution` that its default is: asked for by name, it is the same case."""
+    shuffled_copies: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Where it shuffles prepared images (not in the recipe `tuned`), by cache and augment: how much a process
+    grows in four epochs, in units of these."""
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """By axis, the value that its default is: asked for by name, it is the same case."""
     export_formats: tuple[ExportFormat, ...] = ()
     """The first one is the framework's own."""
     implements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -87,11 +88,11 @@ class Framework:
     def values(self, axis: Axis, asked: Sequence[Any]) -> Sequence[Any]:
         """Return the values of an axis that the framework is measured with, of those that were asked for."""
         if axis.name == "workers" and self.chooses_workers:
-            return ("auto",)
-        if axis.name == "execution":
-            asked = ["default" if value == self.default_execution else value for value in asked]
+            return axis.words
         if axis.name == "deploy":
             return [form.name for form in self.export_formats if not asked or form.name in asked]
+        own = self.defaults.get(axis.name, axis.default)
+        asked = [axis.default if value == own else value for value in asked]
         if axis.of_frameworks:
             return [value for value in asked if value in (axis.default, *self.implements.get(axis.name, ()))]
         return asked

@@ -18,8 +18,7 @@ from stagebench.statistics.change_points import ChangePoint
 from stagebench.statistics.ratio import digits
 
 DASHES = ([1, 0], [6, 3], [2, 3])
-FURTHER_SHAPES = {"circle": ("diamond", "cross"), "triangle-up": ("triangle-down", "triangle-left")}
-"""What tells cases of one framework apart: dashes of their lines, and shapes beside the framework's own."""
+"""What tells cases of one framework apart, beside the framework's further marks."""
 HEIGHT = 220
 
 Places = dict[tuple[str, int], float]
@@ -193,10 +192,9 @@ class Panels:
         kinds = [case.framework for case in cases]
         nth = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
         colours, marks = zip(*map(look, kinds), strict=True)
-        shapes = [(mark, *FURTHER_SHAPES.get(mark, ())) for mark in marks]
         ranges = {
             "color": list(colours),
-            "shape": [of[n % len(of)] for of, n in zip(shapes, nth, strict=True)],
+            "shape": [of[n % len(of)] for of, n in zip(marks, nth, strict=True)],
             "strokeDash": [DASHES[n % len(DASHES)] for n in nth],
         }
         field = {"field": "label", "type": "nominal", "title": None, "legend": {"symbolOpacity": 1}}

@@ -20,9 +20,6 @@ from stagebench.stages.stage import Stage
 
 PROCESS_BYTES = 600 * 2**20
 """What a worker process takes without any image (measured with torch 2.15 and TensorFlow 2.21)."""
-SHUFFLED_COPIES = {("on", "on"): 4.1, ("off", "on"): 2.5, ("on", "off"): 1.2, ("off", "off"): 2.3}
-"""By cache and augment: how much a process grows in four epochs of a framework that shuffles prepared images,
-in units of these (measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap)."""
 BATCHES_IN_FLIGHT = 3
 """Batches of a loader process in shared memory: two that wait, and one that is being made."""
 FEWER = "--cache=off, --recipes=tuned, a smaller --input-size, fewer images, or fewer cases at once"
@@ -67,8 +64,9 @@ def _images_kept(case: Case, stage: type[Stage], manifest: Manifest) -> float:
     if case.deploy and case.quantize != "qat":  # the only one that goes through the training split
         return 2 * len(manifest.test)
     of_test = 2 * len(manifest.test) if stage is Evaluation and case.cache == "on" else 0
-    if FRAMEWORKS[case.framework].shuffles_images and case.recipe != "tuned":
-        return SHUFFLED_COPIES[case.cache, case.augment] * len(manifest.train) + of_test
+    copies = FRAMEWORKS[case.framework].shuffled_copies
+    if copies and case.recipe != "tuned":
+        return copies[case.cache, case.augment] * len(manifest.train) + of_test
     return (len(manifest.train) if case.cache == "on" else 0) + of_test
 
 

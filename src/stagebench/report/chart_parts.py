@@ -17,7 +17,7 @@ from stagebench.report.tables import Table
 Values = list[dict[str, Any]]
 Spec = dict[str, Any]
 
-UNKNOWN = (("#9b59b6", "diamond"), ("#2e9e6b", "cross"), ("#b5524a", "triangle-down"))
+UNKNOWN = (("#9b59b6", ("diamond",)), ("#2e9e6b", ("cross",)), ("#b5524a", ("triangle-down",)))
 """Colours and marks of frameworks that a run of a newer version has."""
 ROW_HEIGHT = 36
 """Of two lines of text, and of space that tells them from the next two."""
@@ -81,22 +81,23 @@ def looks_of(report: Report) -> dict[str, Spec]:
     """Return what tells frameworks apart: colour and shape, the same in all charts."""
     present = {entry.case.framework for entry in report.entries}
     ordered = [name for name in FRAMEWORKS if name in present] + sorted(present - {*FRAMEWORKS})
-    looks = [look(name) for name in ordered]
+    colours, marks = zip(*map(look, ordered), strict=True) if ordered else ((), ())
+    ranges = {"color": colours, "shape": [own for own, *_ in marks]}
     return {
         channel: {
             "field": "kind",
             "type": "nominal",
             "title": None,
-            "scale": {"domain": ordered, "range": [one[at] for one in looks]},
+            "scale": {"domain": ordered, "range": [*of]},
         }
-        for at, channel in enumerate(("color", "shape"))
+        for channel, of in ranges.items()
     }
 
 
-def look(framework: str) -> tuple[str, str]:
-    """Return the colour and the mark of a framework, also of one that this version does not know."""
+def look(framework: str) -> tuple[str, tuple[str, ...]]:
+    """Return the colour and the marks of a framework, also of one that this version does not know."""
     known = FRAMEWORKS.get(framework)
-    return (known.colour, known.mark) if known else UNKNOWN[zlib.crc32(framework.encode()) % len(UNKNOWN)]
+    return (known.colour, known.marks) if known else UNKNOWN[zlib.crc32(framework.encode()) % len(UNKNOWN)]
 
 
 def case_axis() -> Spec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stagebench.frameworks import FRAMEWORKS
 from stagebench.results.result import Result
 from stagebench.results.run import Run
 from stagebench.statistics.group import Group
@@ -11,6 +12,12 @@ from stagebench.statistics.ratio import Ratio, digits
 
 OF_ONE_PROCESS = "*"
 """Marks an interval over rounds of one process."""
+TWO_WORKERS = "; ".join(
+    f"{one.name} {'sizes its own threads' if one.chooses_workers else 'loads data in two processes'}"
+    for one in FRAMEWORKS.values()
+    if one.imports
+)
+"""What `2w` stands for."""
 
 
 def duration(seconds: float) -> str:

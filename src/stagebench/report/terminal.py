@@ -11,7 +11,7 @@ import numpy as np
 from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
-from stagebench.report.formats import OF_ONE_PROCESS, duration, relative, share
+from stagebench.report.formats import OF_ONE_PROCESS, TWO_WORKERS, duration, relative, share
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.stages import DEPLOYMENT, PIPELINE
@@ -51,7 +51,7 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}
     notes = {
-        PIPELINE: "2w: torch loads data in two processes; tensorflow sizes its own threads.",
+        PIPELINE: f"2w: {TWO_WORKERS}.",
         DEPLOYMENT: OF_DEPLOYED,
     }
     legend = [

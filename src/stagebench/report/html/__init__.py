@@ -13,7 +13,7 @@ from stagebench.report.chart_parts import described
 from stagebench.report.charts import charts
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
-from stagebench.report.formats import about
+from stagebench.report.formats import TWO_WORKERS, about
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed
@@ -36,6 +36,7 @@ def page(report: Report) -> str:
         costs=[(cost_legend(run), found) for run in report.runs if (found := cost_tables(run))],
         verdicts=[_verdict(report, number) for number in range(len(report.runs))],
         about=about,
+        two_workers=TWO_WORKERS,
         of_pipeline=not report.stages or any(stage in PIPELINE for stage in report.stages),
         deployment=_deployment(report, list(drawn)),
         profiles=profile_tables(report),
