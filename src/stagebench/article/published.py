@@ -8,7 +8,6 @@ from itertools import combinations
 
 from stagebench.article.published_results import Dataset, PublishedResult, published_results
 from stagebench.article.tables import AUGMENTATIONS, axes_of, name
-from stagebench.case import Case
 from stagebench.report.formats import duration
 from stagebench.report.report import Report
 from stagebench.report.tables import Row, Table
@@ -61,24 +60,15 @@ def comparisons(report: Report) -> list[PublishedTable]:
 
 def _pairs(report: Report, number: int, run: Run) -> list[Pair]:
     dataset = OF_PRESET.get(run.preset)
-    rows = (
-        {_row_key(row, row.framework, row.device): row for row in published_results(dataset)}
-        if dataset
-        else {}
-    )
+    rows = published_results(dataset) if dataset else ()
     evaluations = {result.case: result for result in run.results if result.stage == "evaluation"}
     pairs = []
     for result in run.results:
         case = result.case
-        keys = (_row_key(case, case.framework, device) for device in (case.device, "not stated"))
-        row = next((rows[key] for key in keys if key in rows), None)
+        row = next((row for row in rows if row.is_of(case)), None)
         if result.stage == "training" and row and not case.variant:
             pairs.append(Pair(report.entry(number, case).index, row, result, evaluations.get(case)))
     return pairs
-
-
-def _row_key(of: Case | PublishedResult, framework: str, device: str) -> tuple[object, ...]:
-    return framework, device, of.batch_size, of.workers, of.cache, of.augment
 
 
 def _comparison(title: str, pairs: Sequence[Pair]) -> PublishedTable:

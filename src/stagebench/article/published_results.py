@@ -11,10 +11,12 @@ BatchNorm on CIFAR-10, on a CPU.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from typing import Literal
+
+from stagebench.case import AXES, Case
 
 Dataset = Literal["cifar100", "deepfashion"]
 
@@ -39,6 +41,17 @@ class PublishedResult:
     training_seconds: int
     """Of all epochs together."""
     evaluation_seconds: int
+
+    def is_of(self, case: Case) -> bool:
+        """Say whether it is of a case, as far as its axes are stated and apply to the case's stage."""
+        axes = ((getattr(case, name), getattr(self, name)) for name in OF_ROWS)
+        return case.framework == self.framework and all(
+            own is None or published in (own, "not stated") for own, published in axes
+        )
+
+
+OF_ROWS = [name for name in AXES if name in {field.name for field in fields(PublishedResult)}]
+"""The axes that the article's tables have."""
 
 
 @dataclass(frozen=True)

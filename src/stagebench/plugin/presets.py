@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stagebench.article.published_results import PublishedResult, published_results
+from stagebench.article.published_results import OF_ROWS, PublishedResult, published_results
 from stagebench.case import AXES, Case
 
 STANDS_FOR = {"simulated": "torch"}
@@ -27,7 +27,9 @@ class Preset:
 
     def keep(self, cases: Iterable[Case]) -> list[Case]:
         """Return the cases that belong to the preset."""
-        return [case for case in cases if not self.rows or any(_is_of(case, row) for row in self.rows)]
+        if not self.rows:
+            return list(cases)
+        return [case for case in cases if any(row.is_of(_of_article(case)) for row in self.rows)]
 
     @property
     def axes(self) -> str:
@@ -39,16 +41,9 @@ class Preset:
         return " ".join(f"{flag}={','.join(map(str, values))}" for flag, values in axes.items())
 
 
-OF_ROWS = ("device", "batch_size", "workers", "cache", "augment")
-"""The axes that the article's tables have."""
-
-
-def _is_of(case: Case, row: PublishedResult) -> bool:
-    """Say whether a case is that of a row, as far as the row's axes apply to its stage."""
-    axes = ((getattr(case, name), getattr(row, name)) for name in OF_ROWS)
-    return STANDS_FOR.get(case.framework, case.framework) == row.framework and all(
-        own in (None, published) for own, published in axes
-    )
+def _of_article(case: Case) -> Case:
+    """Return the case that the article's tables have in place of one."""
+    return replace(case, framework=STANDS_FOR.get(case.framework, case.framework))
 
 
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:

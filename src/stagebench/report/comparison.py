@@ -15,11 +15,10 @@ from stagebench.report.report import FILTERS, FRAMEWORK, in_order_of_values
 from stagebench.report.tables import Row, Table, words
 from stagebench.results.file import RunError
 from stagebench.results.run import Run
+from stagebench.run.aa_copy import AGAIN
 from stagebench.statistics.comparison import Change, FailOn, Side, compare, exit_code
 from stagebench.statistics.ratio import Ratio
 
-AGAIN = "+again"
-"""What the name of an environment ends with that is another, measured once more."""
 SCHEMA = 1
 
 

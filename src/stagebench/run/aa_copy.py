@@ -7,6 +7,10 @@ from dataclasses import replace
 from stagebench.case import Case
 
 SUFFIX = " again"
+"""Of the environment of an A/A copy; no environment of the user's has a space."""
+AGAIN = "+again"
+"""Of an environment that `stagebench versions` measures under a second name: its cases are saved and
+compared, which A/A copies are not."""
 
 
 def aa_copy(case: Case) -> Case:
