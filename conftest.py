@@ -9,8 +9,9 @@ from stagebench.datasets.cache import default_cache_folder
 from stagebench.datasets.manifest import Manifest
 from stagebench.datasets.names import listed
 from stagebench.datasets.sources import prepare
-from stagebench.plugin import SETTINGS, possible
+from stagebench.plugin.exit import exit_if_impossible
 from stagebench.plugin.progress import Progress
+from stagebench.plugin.session_options import SETTINGS
 
 pytest_plugins = ["stagebench.plugin", "pytester"]
 
@@ -19,7 +20,7 @@ pytest_plugins = ["stagebench.plugin", "pytester"]
 def manifest(pytestconfig: pytest.Config, progress: Progress) -> Manifest:
     """The data set of the session, prepared before anything is timed."""
     request = pytestconfig.stash[SETTINGS].dataset_request
-    with possible():
+    with exit_if_impossible():
         found = prepare(request, default_cache_folder(), progress.count)
     if found.left_out:
         progress.finish(f"left out: {listed(found.left_out, 'images')}")

@@ -20,7 +20,7 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
 from stagebench.machine.info import usable_threads
-from stagebench.plugin.options import SessionOptions
+from stagebench.plugin.session_options import SessionOptions
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerError, WorkerProcess
 from suite import Suite

@@ -12,7 +12,8 @@ from stagebench.article.tables import article_tables
 from stagebench.article.write_up import sides
 from stagebench.case import AXES, Axis, Case, from_plain, plain
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.plugin.options import OPTIONS, SessionOptions
+from stagebench.plugin.options import OPTIONS
+from stagebench.plugin.session_options import SessionOptions
 from stagebench.report.deployment_tables import deployed
 from stagebench.report.report import Report
 from stagebench.report.tables import model_table

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from stagebench.article.published_results import published_results
-from stagebench.plugin.options import OptionError, SessionOptions
+from stagebench.plugin.session_options import OptionError, SessionOptions
 
 
 def settings(preset, **given):

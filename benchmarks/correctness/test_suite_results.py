@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.storage.file import FileStorage
 
 from stagebench.frameworks import INSTALLED
-from stagebench.plugin.saving import save_whole_files
+from stagebench.plugin.whole_files import save_whole_files
 from stagebench.stages import PIPELINE
 from suite import start_suite
 

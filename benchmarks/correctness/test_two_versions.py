@@ -83,4 +83,4 @@ def test_a_noise_floor_is_for_cases_of_one_kind(tmp_path: Path, changes, version
     store.keep("inference", CASE, {"simulated": "1.0"}, NOISE)
     case = Case("simulated", "simulated", **changes)
 
-    assert store.log_ratios("inference", case, {"simulated": versions}) == found
+    assert list(store.log_ratios([("inference", case, {"simulated": versions})])) == [found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,22 @@ class NoiseStore:
             entries = [*others, {**entry, "log_ratios": list(log_ratios)}]
             write(self._path, json.dumps(entries, indent=1).encode())
 
-    def log_ratios(self, stage: str, case: Case, versions: Mapping[str, str]) -> list[float] | str:
-        """Return the pairs of all cases like this one, or why there are none."""
-        wanted = self._conditions(stage, case, versions)
-        found: list[float] = []
-        missing = "no noise floor: run once more with --noise and the same options"
-        for entry in self._entries():
-            if not wanted.keys() <= entry.keys():
-                continue  # of an older version, which told fewer cases apart
-            apart = [name for name, value in wanted.items() if entry[name] != value]
-            if not apart:
-                found += entry["log_ratios"]
-            elif KINDS.isdisjoint(apart):
-                missing = f"noise floor of another {' and '.join(apart)}: run once more with --noise"
-        return found or missing
+    def log_ratios(self, cases: Iterable[tuple[str, Case, Mapping[str, str]]]) -> Iterator[list[float] | str]:
+        """Give for each stage, case and versions the pairs of all cases like it, or why there are none."""
+        entries = self._entries()
+        for one in cases:
+            wanted = self._conditions(*one)
+            found: list[float] = []
+            missing = "no noise floor: run once more with --noise and the same options"
+            for entry in entries:
+                if not wanted.keys() <= entry.keys():
+                    continue  # of an older version, which told fewer cases apart
+                apart = [name for name, value in wanted.items() if entry[name] != value]
+                if not apart:
+                    found += entry["log_ratios"]
+                elif KINDS.isdisjoint(apart):
+                    missing = f"noise floor of another {' and '.join(apart)}: run once more with --noise"
+            yield found or missing
 
     def _conditions(self, stage: str, case: Case, versions: Mapping[str, str]) -> dict[str, Any]:
         """Return what a floor is for. Cases that differ in nothing but axes that are `pooled` share one."""

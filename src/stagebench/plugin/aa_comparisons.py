@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from stagebench.case import Case, plain
 from stagebench.machine.noise_store import NoiseStore
 from stagebench.results.result import Result
@@ -13,6 +15,9 @@ from stagebench.run.schedule import Conditions
 from stagebench.statistics.group import floor_of
 from stagebench.statistics.noise_floor import MINIMUM_PAIRS
 from stagebench.statistics.ranking import log_ratios
+
+NOISE = pytest.StashKey["NoiseFloors"]()
+"""Of a session that measures."""
 
 
 class NoiseFloors:
@@ -39,13 +44,14 @@ class NoiseFloors:
         if len(result.processes) >= MINIMUM_PAIRS and result.rounds:
             self._store.keep(stage, case, self._versions(case), log_ratios(result.seconds, copy.seconds))
 
-    def complete(self, result: Result) -> None:
-        """Add to a result what is known of the noise of cases like it."""
-        found = self._store.log_ratios(result.stage, result.case, self._versions(result.case))
-        if isinstance(found, str):
-            result.info.noise_missing = found
-        else:
-            result.info.noise_log_ratios = found
+    def complete(self, results: Sequence[Result]) -> None:
+        """Add to each result what is known of the noise of cases like it."""
+        cases = [(result.stage, result.case, self._versions(result.case)) for result in results]
+        for result, found in zip(results, self._store.log_ratios(cases), strict=True):
+            if isinstance(found, str):
+                result.info.noise_missing = found
+            else:
+                result.info.noise_log_ratios = found
 
     def lines(self, results: Sequence[Result]) -> Iterator[str]:
         """Say what the floors are, for comparisons of two cases with as many processes as were measured."""

@@ -1,115 +1,32 @@
-"""The options of `pytest benchmarks`: what they are called, what they take, and what they come to."""
+"""The options of `pytest benchmarks`."""
 
 from __future__ import annotations
 
-import os
-from argparse import ArgumentTypeError
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from stagebench.case import AXES, Axis, Case, Workload
-from stagebench.datasets.manifest import Manifest
-from stagebench.datasets.request import DatasetRequest
+from stagebench.case import AXES, Axis
 from stagebench.frameworks import FRAMEWORKS, INSTALLED, values_of
-from stagebench.machine.info import gpu_names, usable_threads
-from stagebench.plugin.presets import PRESETS, Preset
+from stagebench.machine.info import gpu_names
+from stagebench.plugin.option_values import (
+    Parser,
+    comma_list,
+    folder_to_write,
+    integer,
+    one_of,
+    percentage,
+    positive_number,
+    threads,
+)
+from stagebench.plugin.presets import PRESETS
 from stagebench.run.environments import Environment
-from stagebench.run.schedule import ROUND_SECONDS, Schedule
-from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES, matrix
+from stagebench.run.schedule import ROUND_SECONDS
+from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES
 
-Parser = Callable[[str], Any]
 NONE = "none"
 """Of the frameworks of the running interpreter."""
 NOISE_PROCESSES = 5
 """Fresh processes of each case and its A/A copy, where nothing else is said."""
-
-
-def one_of(*known: str) -> Parser:
-    """Take one of the known words."""
-
-    def parse(text: str) -> str:
-        if text not in known:
-            raise ArgumentTypeError(f"unknown value {text!r}; known: {', '.join(known)}")
-        return text
-
-    return parse
-
-
-def integer(minimum: int, maximum: int = 10**9) -> Parser:
-    """Take a whole number within bounds."""
-
-    def parse(text: str) -> int:
-        number = int(text) if text.isascii() and text.isdigit() else -1
-        if number < minimum:
-            raise ArgumentTypeError(f"{text!r} is not a whole number of {minimum} or more")
-        if number > maximum:
-            raise ArgumentTypeError(f"{text!r} is above {maximum}, the largest allowed")
-        return number
-
-    return parse
-
-
-def positive_number(text: str) -> float:
-    """Take a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def percentage(text: str) -> float:
-    """Take a percentage above 0, such as `2%`, as a share."""
-    if not text.endswith("%"):
-        raise ArgumentTypeError(f"{text!r} is not a percentage such as 2%")
-    return positive_number(text.removesuffix("%")) / 100
-
-
-def threads(text: str) -> int:
-    """Take a number of threads that this process has processors for."""
-    number: int = integer(1)(text)
-    if number > usable_threads():
-        raise ArgumentTypeError(f"{text!r} is above {usable_threads()}, the processors that may be used here")
-    return number
-
-
-def file_to_write(text: str) -> Path:
-    """Take the path of a file that can be written, so that hours of measuring do not end in a refusal."""
-    path = Path(text)
-    if path.is_dir():
-        raise ArgumentTypeError(f"{text!r} is a folder; give the path of a file in it")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if not there.is_dir():
-        raise ArgumentTypeError(f"{text!r} cannot be written: {str(there)!r} is not a folder")
-    if not os.access(path if path.exists() else there, os.W_OK):
-        raise ArgumentTypeError(f"{text!r} cannot be written: permission denied")
-    return path
-
-
-def folder_to_write(text: str) -> Path:
-    """Take the path of a folder in which files can be written, and make it if it is not there."""
-    path = Path(text)
-    if path.exists() and not path.is_dir():
-        raise ArgumentTypeError(f"{text!r} is a file; give the path of a folder")
-    file_to_write(str(path / "trace"))
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArgumentTypeError(f"{text!r} cannot be made: {error.strerror}") from None
-    return path
-
-
-def comma_list(parse_item: Parser) -> Parser:
-    """Take values separated by commas; a repeated value counts once."""
-
-    def parse(text: str) -> tuple[Any, ...]:
-        return tuple(dict.fromkeys(parse_item(item.strip()) for item in text.split(",")))
-
-    return parse
 
 
 @dataclass(frozen=True)
@@ -125,7 +42,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        return _name(self.flag)
+        return option_name(self.flag)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -142,12 +59,9 @@ class Option:
         }
 
 
-def _name(flag: str) -> str:
+def option_name(flag: str) -> str:
+    """Return the name by which pytest knows an option."""
     return flag.removeprefix("--").replace("-", "_")
-
-
-class OptionError(Exception):
-    """Options that contradict each other; the message is one sentence."""
 
 
 def _axis_option(axis: Axis) -> Option:
@@ -249,80 +163,3 @@ PRESET = Option(
     + " (default: quick)",
 )
 """An option that is given wins over its preset."""
-
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """What the options of a session come to."""
-
-    values: Mapping[str, Any]
-    preset: Preset
-
-    @classmethod
-    def resolve(cls, given: Callable[[str], Any]) -> SessionOptions:
-        """Take each option's value as given, else from the preset, else its default.
-
-        `given` returns the parsed value of an option by name, or None.
-        """
-        name = given(PRESET.name) or PRESET.default
-        preset = PRESETS[name]
-        values = {}
-        for option in OPTIONS:
-            value = given(option.name)
-            if value is None:
-                default = option.default() if callable(option.default) else option.default
-                value = preset.values.get(option.name, default)
-            values[option.name] = value
-        if values["noise"] and given("processes") is None:
-            values["processes"] = NOISE_PROCESSES
-        names = [environment.name for environment in values["env"]]
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise OptionError(f"--env names {' and '.join(sorted(repeated))} more than once")
-        if values["max_time"] and not values["within"]:
-            raise OptionError("--max-time limits --within, which is not given")
-        settings = cls(values, preset)
-        if not settings.environments:
-            return settings
-        if (empty := [stage for stage in settings.stages if not settings.cases(stage)]) and preset.rows:
-            raise OptionError(
-                f"--preset {name} has no such case; its tables have, though not in every combination, "
-                f"{preset.axes}"
-            )
-        if empty and "deploys" not in STAGES[empty[0]].traits:
-            raise OptionError(f"no case of {empty[0]} is left: no framework has what these options ask for")
-        if empty:
-            known = {name: [form.name for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
-            forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())
-            raise OptionError(f"no case of {empty[0]} is left by these options; export formats are {forms}")
-        return settings
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return tuple(stage for stage in STAGES if stage in self.values["stages"])
-
-    @property
-    def schedule(self) -> Schedule:
-        given = {field.name: self.values[field.name] for field in fields(Schedule)}
-        return Schedule(**{name: value for name, value in given.items() if value is not None})
-
-    @property
-    def environments(self) -> dict[str, Environment]:
-        """By name: the running interpreter for each framework, then those that were added."""
-        here = [Environment(name, name) for name in self.values["frameworks"] if name != NONE]
-        return {environment.name: environment for environment in (*here, *self.values["env"])}
-
-    def cases(self, stage: str) -> list[Case]:
-        """Return the cases of a stage, those of a group next to each other."""
-        frameworks = {name: environment.framework for name, environment in self.environments.items()}
-        values = {axis.name: self.values[_name(axis.option)] for axis in AXES.values()}
-        return self.preset.keep(matrix.cases(STAGES[stage], frameworks, values))
-
-    @property
-    def dataset_request(self) -> DatasetRequest:
-        names = ("train_images", "test_images", "classes", "image_size", "seed", "skip_bad_images")
-        return DatasetRequest(self.values["dataset"], **{name: self.values[name] for name in names})
-
-    def workload(self, manifest: Manifest) -> Workload:
-        """Return the workload on a data set, whose number of classes decides the width of the model."""
-        names = ("input_size", "epochs", "learning_rate", "seed")
-        return Workload(len(manifest.classes), **{name: self.values[name] for name in names})

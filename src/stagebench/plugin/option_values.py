@@ -1,0 +1,99 @@
+"""What options take: each function parses a value, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stagebench.machine.info import usable_threads
+
+Parser = Callable[[str], Any]
+
+
+def one_of(*known: str) -> Parser:
+    """Take one of the known words."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ArgumentTypeError(f"unknown value {text!r}; known: {', '.join(known)}")
+        return text
+
+    return parse
+
+
+def integer(minimum: int, maximum: int = 10**9) -> Parser:
+    """Take a whole number within bounds."""
+
+    def parse(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < minimum:
+            raise ArgumentTypeError(f"{text!r} is not a whole number of {minimum} or more")
+        if number > maximum:
+            raise ArgumentTypeError(f"{text!r} is above {maximum}, the largest allowed")
+        return number
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """Take a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def percentage(text: str) -> float:
+    """Take a percentage above 0, such as `2%`, as a share."""
+    if not text.endswith("%"):
+        raise ArgumentTypeError(f"{text!r} is not a percentage such as 2%")
+    return positive_number(text.removesuffix("%")) / 100
+
+
+def threads(text: str) -> int:
+    """Take a number of threads that this process has processors for."""
+    number: int = integer(1)(text)
+    if number > usable_threads():
+        raise ArgumentTypeError(f"{text!r} is above {usable_threads()}, the processors that may be used here")
+    return number
+
+
+def file_to_write(text: str) -> Path:
+    """Take the path of a file that can be written, so that hours of measuring do not end in a refusal."""
+    path = Path(text)
+    if path.is_dir():
+        raise ArgumentTypeError(f"{text!r} is a folder; give the path of a file in it")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise ArgumentTypeError(f"{text!r} cannot be written: {str(there)!r} is not a folder")
+    if not os.access(path if path.exists() else there, os.W_OK):
+        raise ArgumentTypeError(f"{text!r} cannot be written: permission denied")
+    return path
+
+
+def folder_to_write(text: str) -> Path:
+    """Take the path of a folder in which files can be written, and make it if it is not there."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ArgumentTypeError(f"{text!r} is a file; give the path of a folder")
+    file_to_write(str(path / "trace"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentTypeError(f"{text!r} cannot be made: {error.strerror}") from None
+    return path
+
+
+def comma_list(parse_item: Parser) -> Parser:
+    """Take values separated by commas; a repeated value counts once."""
+
+    def parse(text: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(parse_item(item.strip()) for item in text.split(",")))
+
+    return parse

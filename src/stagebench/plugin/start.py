@@ -1,0 +1,35 @@
+"""The start of a session: options become its settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.plugin.options import OPTIONS, PRESET
+from stagebench.plugin.session_options import SETTINGS, OptionError, SessionOptions
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("stagebench")
+    for option in (*OPTIONS, PRESET):
+        group.addoption(option.flag, **option.arguments)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[SETTINGS] = SessionOptions.resolve(config.getoption)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from None
+    if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
+        commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
+        raise pytest.UsageError(f"no framework is installed here; try: {commands}")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    versions = [
+        " ".join([name, *environment.versions().values()][:2])
+        for name, environment in config.stash[SETTINGS].environments.items()
+        if not environment.missing()
+    ]
+    missing = [f.missing() for f in FRAMEWORKS.values() if f.missing()]
+    return [f"stagebench: {', '.join(versions) or 'no framework'}", *(f"  {reason}" for reason in missing)]
