@@ -67,8 +67,9 @@ def test_a_pipeline_gets_a_value_of_every_axis_and_a_group_is_named_by_those_tha
 def test_every_axis_has_an_option_whose_values_and_default_are_declared_with_it():
     options = {option.flag: option for option in OPTIONS}
     for axis in AXES.values():
-        help = options[axis.option].help
+        help = options[axis.option].arguments["help"]
         assert axis.help in help
+        assert "default: " in help
         assert all(value in help for value in axis.values or ())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stagebench.datasets.request import DatasetRequest
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -17,5 +19,5 @@ class Workload:
     """Epochs in one training round."""
     learning_rate: float = 0.001
     """Adam's learning rate."""
-    seed: int = 25
+    seed: int = DatasetRequest.seed
     """Where every random number of the pipeline comes from: initial weights, shuffling, flips."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stagebench.case import AXES, Axis
+from stagebench.case import AXES, Axis, Workload
+from stagebench.datasets.request import DatasetRequest
 from stagebench.frameworks import FRAMEWORKS, INSTALLED, values_of
 from stagebench.machine.info import gpu_names
 from stagebench.plugin.option_values import (
@@ -20,8 +21,9 @@ from stagebench.plugin.option_values import (
 )
 from stagebench.plugin.presets import PRESETS
 from stagebench.run.environments import Environment
-from stagebench.run.schedule import ROUND_SECONDS
+from stagebench.run.schedule import ROUND_SECONDS, Schedule
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES
+from stagebench.stages.stage import Stage
 
 NONE = "none"
 """Of the frameworks of the running interpreter."""
@@ -37,7 +39,11 @@ class Option:
     parse: Parser | None
     """What takes its value; None for a switch."""
     default: Any
+    """A function where it is a matter of the machine."""
     help: str
+    """Without the default, which is added to it."""
+    default_in_words: str = ""
+    """Where the value alone does not tell it."""
     repeatable: bool = False
 
     @property
@@ -47,16 +53,22 @@ class Option:
     @property
     def arguments(self) -> dict[str, Any]:
         """What `argparse` is told of it. A value that was not given is None, so that a preset can fill it."""
+        default = self.default_in_words or _as_given(self.default)
+        told = f"{self.help} (default: {default})" if default else self.help
+        arguments = {"default": None, "help": told.replace("%", "%%")}
         if self.parse is None:
-            return {"action": "store_const", "const": True, "default": None, "help": self.help}
+            return {**arguments, "action": "store_const", "const": True}
         action = "append" if self.repeatable else "store"
-        return {
-            "action": action,
-            "type": self.parse,
-            "default": None,
-            "metavar": "VALUE",
-            "help": self.help.replace("%", "%%"),
-        }
+        return {**arguments, "action": action, "type": self.parse, "metavar": "VALUE"}
+
+
+def _as_given(value: Any) -> str:
+    """Write a value as an option takes it; one that there is no need to tell is empty."""
+    if value is None or value is False or callable(value):
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(map(_as_given, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def option_name(flag: str) -> str:
@@ -68,20 +80,12 @@ def _axis_option(axis: Axis) -> Option:
     """Return the option that takes an axis's values."""
     allowed = values_of(axis)
     parse = one_of(*allowed) if allowed else integer(axis.least)
-    default: Any = axis.defaults
-    of = ", ".join(allowed)
-    told = f"of {of}: {axis.help}" if of else axis.help
-    if axis.name == "device":
-        default = _devices
-    elif axis.name == "deploy":
-        default = ()
-    else:
-        told += f" (default: {','.join(map(str, axis.defaults))})"
-    return Option(axis.option, comma_list(parse), default, told)
-
-
-def _devices() -> tuple[str, ...]:
-    return ("cpu", "cuda") if gpu_names() else ("cpu",)
+    told = f"of {', '.join(allowed)}: {axis.help}" if allowed else axis.help
+    others: dict[str, Any] = {
+        "device": lambda: ("cpu", "cuda") if gpu_names() else ("cpu",),
+        "deploy": (),  # every export format that a framework has
+    }
+    return Option(axis.option, comma_list(parse), others.get(axis.name, axis.defaults), told)
 
 
 OPTIONS = (
@@ -89,56 +93,75 @@ OPTIONS = (
         "--frameworks",
         comma_list(one_of(*FRAMEWORKS, NONE)),
         lambda: tuple(INSTALLED),
-        f"of {', '.join(FRAMEWORKS)} (default: every real one installed); {NONE}: only those of --env",
+        f"of {', '.join(FRAMEWORKS)}; {NONE}: only those of --env",
+        "every real one installed",
     ),
     Option(
         "--stages",
         comma_list(one_of(*STAGES)),
         PIPELINE,
-        f"of {', '.join(PIPELINE)} (default: these), {', '.join(DEPLOYMENT)}",
+        f"of {', '.join(PIPELINE)}, {', '.join(DEPLOYMENT)}",
+        f"all but {', '.join(DEPLOYMENT)}",
     ),
     *map(_axis_option, AXES.values()),
     Option(
         "--dataset",
         str,
         "synthetic",
-        "synthetic (default), cifar100:ARCHIVE, or a folder train/<class>/*.jpg, test/<class>/*.jpg",
+        "synthetic, cifar100:ARCHIVE, or a folder train/<class>/*.jpg, test/<class>/*.jpg",
     ),
-    Option("--skip-bad-images", None, False, "leave out images of a folder that cannot be used"),
-    Option("--train-images", integer(1), 2000, "training images of the synthetic data set (default: 2000)"),
-    Option("--test-images", integer(1), 400, "test images of the synthetic data set (default: 400)"),
-    Option("--classes", integer(2), 100, "classes of the synthetic data set (default: 100)"),
-    Option("--image-size", integer(8), 64, "height and width of a stored image, in pixels (default: 64)"),
-    Option("--input-size", integer(16), 32, "height and width of the model's input, in pixels (default: 32)"),
-    Option("--epochs", integer(1), 1, "epochs in a training round (default: 1)"),
-    Option("--seed", integer(0, 2**32 - 1), 25, "where all random numbers come from (default: 25)"),
-    Option("--learning-rate", positive_number, 0.001, "Adam's learning rate (default: 0.001)"),
+    Option(
+        "--skip-bad-images",
+        None,
+        DatasetRequest.skip_bad_images,
+        "leave out images of a folder that cannot be used",
+    ),
+    Option(
+        "--train-images", integer(1), DatasetRequest.train_images, "training images of the synthetic data set"
+    ),
+    Option("--test-images", integer(1), DatasetRequest.test_images, "test images of the synthetic data set"),
+    Option("--classes", integer(2), DatasetRequest.classes, "classes of the synthetic data set"),
+    Option(
+        "--image-size", integer(8), DatasetRequest.image_size, "height and width of a stored image, in pixels"
+    ),
+    Option(
+        "--input-size", integer(16), Workload.input_size, "height and width of the model's input, in pixels"
+    ),
+    Option("--epochs", integer(1), Workload.epochs, "epochs in a training round"),
+    Option("--seed", integer(0, 2**32 - 1), Workload.seed, "where all random numbers come from"),
+    Option("--learning-rate", positive_number, Workload.learning_rate, "Adam's learning rate"),
     Option(
         "--rounds",
         integer(1),
-        None,
-        "timed rounds in each fresh process (default: 5, and more of a short stage, until they take "
-        f"{ROUND_SECONDS:g} s)",
+        Schedule.rounds,
+        "timed rounds in each fresh process",
+        f"{Stage.minimum_rounds}, and more of a short stage, until they take {ROUND_SECONDS:g} s",
     ),
     Option(
         "--processes",
         integer(1),
-        1,
-        f"fresh processes for each case; verdicts need 3 (default: 1; with --noise {NOISE_PROCESSES})",
+        Schedule.processes,
+        "fresh processes for each case; verdicts need 3",
+        f"{Schedule.processes}; with --noise {NOISE_PROCESSES}",
     ),
     Option(
         "--within",
         percentage,
-        None,
+        Schedule.within,
         "e.g. 2%: start more processes until the interval of each ratio is within +- this",
     ),
-    Option("--max-time", positive_number, None, "seconds for --within, in each group (default: 300)"),
-    Option("--stage-timeout", positive_number, None, "seconds after which a stage that hangs is ended"),
-    Option("--threads", threads, None, "threads and processors of each worker process"),
+    Option("--max-time", positive_number, Schedule.max_time, "seconds for --within, in each group"),
+    Option(
+        "--stage-timeout",
+        positive_number,
+        Schedule.stage_timeout,
+        "seconds after which a stage that hangs is ended",
+    ),
+    Option("--threads", threads, Schedule.threads, "threads and processors of each worker process"),
     Option(
         "--retain-memory",
         None,
-        False,
+        Schedule.retain_memory,
         "let worker processes keep what they free (glibc): faster and steadier",
     ),
     Option(
@@ -159,7 +182,6 @@ PRESET = Option(
     one_of(*PRESETS),
     "quick",
     "what stands in for the defaults: "
-    + "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items())
-    + " (default: quick)",
+    + "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items()),
 )
 """An option that is given wins over its preset."""

@@ -52,7 +52,7 @@ class SessionOptions:
         names = [environment.name for environment in values["env"]]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise OptionError(f"--env names {' and '.join(sorted(repeated))} more than once")
-        if values["max_time"] and not values["within"]:
+        if given("max_time") and not values["within"]:
             raise OptionError("--max-time limits --within, which is not given")
         settings = cls(values, preset)
         if not settings.environments:
@@ -76,8 +76,7 @@ class SessionOptions:
 
     @property
     def schedule(self) -> Schedule:
-        given = {field.name: self.values[field.name] for field in fields(Schedule)}
-        return Schedule(**{name: value for name, value in given.items() if value is not None})
+        return Schedule(**self._fields_of(Schedule))
 
     @property
     def environments(self) -> dict[str, Environment]:
@@ -93,10 +92,12 @@ class SessionOptions:
 
     @property
     def dataset_request(self) -> DatasetRequest:
-        names = ("train_images", "test_images", "classes", "image_size", "seed", "skip_bad_images")
-        return DatasetRequest(self.values["dataset"], **{name: self.values[name] for name in names})
+        return DatasetRequest(self.values["dataset"], **self._fields_of(DatasetRequest, "source"))
 
     def workload(self, manifest: Manifest) -> Workload:
         """Return the workload on a data set, whose number of classes decides the width of the model."""
-        names = ("input_size", "epochs", "learning_rate", "seed")
-        return Workload(len(manifest.classes), **{name: self.values[name] for name in names})
+        return Workload(len(manifest.classes), **self._fields_of(Workload, "classes"))
+
+    def _fields_of(self, cls: type[Any], but: str = "") -> dict[str, Any]:
+        """Return the values of the options that are named as a dataclass' fields are."""
+        return {field.name: self.values[field.name] for field in fields(cls) if field.name != but}
