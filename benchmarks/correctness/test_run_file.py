@@ -189,7 +189,7 @@ def test_a_framework_that_is_not_known_here_has_a_colour_and_a_mark_in_every_cha
     for benchmark in content["benchmarks"]:
         if benchmark["extra_info"]["framework"] == "torch":
             benchmark["extra_info"] |= {"framework": "other", "environment": "other"}
-    known = {(framework.colour, framework.mark) for framework in FRAMEWORKS.values()}
+    known = {(framework.colour, framework.marks[0]) for framework in FRAMEWORKS.values()}
 
     looks = looks_of(Report([run_of("", content)]))
     scales = [looks[channel]["scale"] for channel in ("color", "shape")]
