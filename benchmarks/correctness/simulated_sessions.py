@@ -129,9 +129,10 @@ def _judge(sessions: Sessions, looks: Sequence[int], smallest: float) -> Outcome
         for look in looks:
             going_on = [group for group, count in processes.items() if count == look]
             timings = {g: timings_of(session[g, :, :count]) for g, count in processes.items()}
-            known = dict(zip(timings, priors_of([spreads_to_fastest(t).values() for t in timings.values()])))
+            spreads = [spreads_to_fastest(of_group).values() for of_group in timings.values()]
+            priors = dict(zip(timings, priors_of(spreads), strict=True))
             for group in going_on:
-                ratios = ratios_to_fastest(timings[group], known[group])
+                ratios = ratios_to_fastest(timings[group], priors[group])
                 if look == looks[-1] or decided(ratios.values(), smallest):
                     _count(outcome, ratios, truth - truth[fastest(timings[group])], smallest, look)
                 else:

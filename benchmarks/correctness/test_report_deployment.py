@@ -91,21 +91,20 @@ def test_equal_models_that_differ_are_called_different(ratio, apart):
 
 
 @pytest.mark.parametrize(
-    ("estimate", "interval", "finding"),
+    ("estimate", "spread", "finding"),
     [
-        (1.04, (0.9, 1.2), "no difference (within 5%)"),
-        (1.1, (0.9, 1.3), "inconclusive: give --processes=5"),
-        (1.1, None, "inconclusive: give --processes=5"),
+        (1.04, 0.1, "no difference (within 5%)"),
+        (1.1, 0.2, "inconclusive: give more --processes"),
         (
             1.1,
-            (1.05, 1.15),
+            0.01,
             "they DIFFER by 10%, though the work is the same: trust no small difference in this run",
         ),
     ],
 )
-def test_equal_models_are_called_different_only_where_their_interval_says_so(estimate, interval, finding):
+def test_equal_models_are_called_different_only_where_their_interval_says_so(estimate, spread, finding):
     check, _ = sanity_checks(a_run().groups)
-    ratio = replace(check.ratio, estimate=estimate, interval=interval)
+    ratio = replace(check.ratio, estimate=estimate, spread=spread)
 
     assert sanity_finding(replace(check, ratio=ratio)) == finding
 
@@ -125,8 +124,8 @@ def test_the_check_pairs_float32_models_of_two_frameworks_in_one_runtime_and_its
 def test_what_int8_gains_is_said_with_its_interval_at_the_largest_batch_size():
     sentences = list(deployment_sentences(a_run(noise=0).groups, by_recipe=False))
 
-    gain = "3.64 (3.64-3.64) times as fast as float32 by litert"
-    over_graph = "4.70 (4.70-4.70) times as fast as float32 by graph"
+    gain = "3.64 (3.59-3.69) times as fast as float32 by litert"
+    over_graph = "4.70 (4.63-4.76) times as fast as float32 by graph"
     assert f"tensorflow, cpu, batch 32: int8 (ptq) by litert is {gain} and {over_graph}." in sentences
     assert sum("times as fast as float32" in sentence for sentence in sentences) == 6
     assert not any("batch 1:" in sentence for sentence in sentences)
@@ -135,7 +134,7 @@ def test_what_int8_gains_is_said_with_its_interval_at_the_largest_batch_size():
 def test_each_framework_reaches_2_5_times_or_is_said_not_to():
     reached = list(deployment_sentences(a_run(noise=0).groups, by_recipe=False))[-4:]
     assert [text.split(":")[0] for text in reached] == ["torch", "torch", "tensorflow", "tensorflow"]
-    fast = "int8 reaches 2.5 times the speed of float32 in the same form: 2.88 (2.88-2.88) by compile (ptq)."
+    fast = "int8 reaches 2.5 times the speed of float32 in the same form: 2.88 (2.84-2.92) by compile (ptq)."
     assert f"torch: {fast}" in reached
 
     slow = {("tensorflow", "litert", how): 0.55 for how in ("dynamic", "ptq", "qat")}
@@ -166,11 +165,11 @@ def test_int8_is_compared_with_what_was_measured_beside_it_alone():
     assert list(deployment_sentences(a_run(models=int8_alone).groups, by_recipe=False)) == []
 
 
-def test_one_process_marks_its_intervals():
+def test_one_process_has_intervals():
     run = a_run(processes=1)
 
-    assert all("*" in text for text in deployment_sentences(run.groups, by_recipe=False))
-    assert all("*" in text for text in sanity_lines(run.groups, by_recipe=False))
+    told = [*deployment_sentences(run.groups, by_recipe=False), *sanity_lines(run.groups, by_recipe=False)]
+    assert all("-" in text.partition("(")[2] for text in told)
 
 
 def test_a_call_is_timed_and_not_a_round_of_many_calls():

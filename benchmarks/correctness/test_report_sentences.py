@@ -28,7 +28,6 @@ from stagebench.results.file import run_of
 from stagebench.results.result import Result
 from stagebench.results.run import Run
 from stagebench.statistics.group import Group
-from stagebench.statistics.ratio import paired_ratio
 
 NUMBER = r"([\d,.]+)"
 RATIO = rf"{NUMBER} times \(95% interval {NUMBER} to {NUMBER}\)"
@@ -63,7 +62,8 @@ def test_a_groups_sentence_gives_ratio_and_interval_and_claims_no_more_than_the_
         sentence = group_sentence(found, by_recipe=False)
         other, figures = other_in(sentence)
         winner, loser = result_of(group, found.winner.label(by_recipe=False)), result_of(group, other)
-        expected = paired_ratio(loser.rounds, winner.rounds)
+        assert winner is group.fastest
+        expected = group.ratios[loser.case]
         assert figures == pytest.approx([expected.estimate, *expected.interval], rel=6e-3), sentence
         assert stated_time(sentence) == pytest.approx(winner.median_seconds, rel=6e-3), sentence
         verdict = group.verdicts[loser.case].word
@@ -171,9 +171,11 @@ def test_of_two_augmentations_each_has_a_best_setting():
     }
 
 
-def test_why_nobody_can_tell_is_said_once():
+def test_what_would_settle_what_is_inconclusive_is_said_once():
     run = run_of("", saved_run(matrix(), processes=1))
-    assert reasons(run) == ["fewer than 3 processes a case: give --processes=5"]
+    said = reasons(run)
+    assert len(said) == len(set(said)) >= 1
+    assert all("would settle it, in about " in reason for reason in said)
 
 
 def article_run(cases, preset="article", **changes) -> Report:

@@ -18,7 +18,8 @@ from simulated_sessions import (
     of_many_machines,
 )
 from stagebench.run.schedule import PRECISE_PROCESSES
-from stagebench.statistics.knowledge import Earlier, pair_of, priors_of
+from stagebench.statistics.drift import Level, drift_of
+from stagebench.statistics.knowledge import Earlier, Memory, pair_of, priors_of
 from stagebench.statistics.prior import KIN_WORTH, Prior, fit_prior
 from stagebench.statistics.ratio import DRIFT, Ratio, independent_ratio, paired_ratio
 from stagebench.statistics.spread import Spread, spread_of
@@ -212,9 +213,7 @@ def runs(spreads, processes, drift, count=800, seed=0):
 @pytest.mark.parametrize(
     ("spreads", "processes"), [((0.03, 0.03), (3, 3)), ((0.1, 0.03), (5, 8)), ((0.02, 0.06), (1, 5))]
 )
-def test_an_interval_of_runs_at_different_times_covers_the_truth_and_raises_no_false_alarms(
-    spreads, processes
-):
+def test_of_runs_at_different_times_the_interval_covers_and_few_are_told_apart(spreads, processes):
     ratios = [independent_ratio(*sides) for sides in runs(spreads, processes, DRIFT.spread)]
 
     covered = np.mean([ratio.interval[0] <= 1 <= ratio.interval[1] for ratio in ratios])
@@ -223,12 +222,29 @@ def test_an_interval_of_runs_at_different_times_covers_the_truth_and_raises_no_f
     assert alarms <= 0.01, alarms
 
 
-def test_a_machine_that_is_known_not_to_drift_tells_smaller_differences():
-    steady = DRIFT.joined([Spread(0.01, 10)])
-    sides = next(runs((0.02, 0.02), (5, 5), 0.0))
+def test_the_drift_of_earlier_runs_takes_the_place_of_the_default():
+    seen = {count: Memory(drifts={"training": Spread(0.02, count)}).drift("training") for count in (2, 4, 9)}
 
-    assert independent_ratio(*sides, drift=steady).floor < 0.7 * independent_ratio(*sides).floor
-    assert steady.spread < DRIFT.spread
+    assert Memory().drift("training") == DRIFT
+    assert seen[2].spread == pytest.approx(((2 * 0.05**2 + 2 * 0.02**2) / 4) ** 0.5)
+    assert [prior.worth for prior in seen.values()] == [4, 4, 9]
+    assert seen[4].spread == seen[9].spread == pytest.approx(0.02)
+    sides = next(runs((0.02, 0.02), (5, 5), 0.0))
+    assert independent_ratio(*sides, drift=seen[9]).floor < 0.6 * independent_ratio(*sides).floor
+
+
+def test_the_drift_from_run_to_run_is_recovered_from_what_cases_took():
+    generator = np.random.default_rng(0)
+    levels = []
+    for speed in generator.normal(0, 0.04, 20):  # of a machine, run by run
+        for case in "abc":
+            log = speed + generator.normal(0, 0.02)
+            levels.append(Level("training", case, log, 0.02))
+    drift = drift_of(levels)["training"]
+
+    assert drift.value == pytest.approx(0.04 * 2**0.5, rel=0.25)
+    assert drift.freedom == 19
+    assert drift_of(levels[:3]) == {}
 
 
 def test_one_and_a_half_times_the_time_is_told_from_the_drift_between_runs():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import sys
 
 import pytest
 
+from stagebench.results.file import run_of
 from stagebench.run import schedule
-from suite import start_suite
 
 OTHER = f"--env=simulated@b={sys.executable}"
 RIVAL = "--workers=0,1"
@@ -39,17 +39,6 @@ SLOW = json.dumps({"training": {"cost": {"seconds": 0.05}, "workers": 1}})
 @pytest.fixture
 def slow(monkeypatch):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", SLOW)
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory):
-    """What a session has said that measured the noise floors, and the file in which it has kept them."""
-    folder = tmp_path_factory.mktemp("floor")
-    variables = {"STAGEBENCH_CACHE": str(folder / "cache"), "COLUMNS": "120"}
-    session = start_suite(folder, SLOW, *TRAINING, RIVAL, "--processes=3", "--noise", **variables)
-    output, _ = session.communicate()
-    assert session.returncode == 0, output
-    return output, folder / "cache" / "noise.json"
 
 
 @pytest.fixture
@@ -110,60 +99,73 @@ def test_an_environment_that_is_no_python_is_skipped_with_the_reason(suite):
     result.stdout.fnmatch_lines("*torch@none: /bin/false does not answer as a Python: *")
 
 
-def test_one_process_gives_a_marked_interval_and_no_verdict(suite, slow):
+def test_one_process_gives_a_verdict_where_the_difference_is_large(suite, slow):
     text = summary(suite.run(*TRAINING, RIVAL))
 
-    assert "over rounds of one process: process-to-process variation is not in it" in text
-    assert ")* UNKNOWN" in text
-    assert "UNKNOWN: fewer than 3 processes a case: give --processes=5." in text
+    assert " SLOWER" in text
+    assert " FASTER" in text
 
 
-def test_without_a_noise_floor_there_is_no_verdict(suite, slow):
-    text = summary(suite.run(*TRAINING, RIVAL, "--processes=3"))
+def test_one_process_of_equal_cases_is_unknown_and_says_what_would_settle_it(suite, equal):
+    text = summary(suite.run(*TRAINING, RIVAL))
 
-    assert "UNKNOWN: no noise floor: run once more with --noise and the same options." in text
-
-
-def test_a_noise_floor_once_measured_serves_later_runs(suite, own_cache, floor, slow):
-    first, noise = floor
-    own_cache.mkdir()
-    shutil.copy(noise, own_cache)
-    second = suite.run(*TRAINING, RIVAL, "--processes=3")
-    other_workload = suite.run(*TRAINING, RIVAL, "--processes=3", "--epochs=2")
-
-    for text in (end_of(first), summary(second)):
-        assert "again" not in text, "an A/A copy is no case of the user's"
-        assert " SLOWER" in text
-        assert " FASTER" in text
-    assert "UNKNOWN: noise floor of another workload" in summary(other_workload)
+    assert " UNKNOWN" in text
+    assert re.search(r"UNKNOWN: --processes=\d+ would settle it, in about \d+ s more\.", text)
 
 
-def test_a_noise_floor_of_another_machine_serves_no_run(suite, own_cache, floor, slow):
-    entries = json.loads(floor[1].read_text())
-    own_cache.mkdir()
+def test_every_run_of_two_processes_adds_to_what_is_known_and_a_saved_run_keeps_it(suite, own_cache, equal):
+    for _ in range(3):
+        suite.run(*TRAINING, RIVAL, "--processes=2")
+
+    entries = json.loads((own_cache / "noise.json").read_text())
+    assert len([entry for entry in entries if "spread" in entry]) == 3
+    assert len([entry for entry in entries if "level" in entry]) == 6
+    records = [run["stagebench"] for run in suite.saved()]
+    assert [len(record["known"]) for record in records] == [0, 1, 2]
+    assert [len(record["drifts"]) for record in records] == [0, 0, 1]
+    groups = [run_of("", run).groups[0] for run in suite.saved()]
+    ratios = [next(iter(group.ratios.values())) for group in groups]
+    assert ratios[0].freedom < ratios[1].freedom < ratios[2].freedom
+
+
+def test_of_another_workload_or_machine_nothing_is_known(suite, own_cache, equal):
+    suite.run(*TRAINING, RIVAL, "--processes=2")
+    suite.run(*TRAINING, RIVAL, "--epochs=2")
+    entries = json.loads((own_cache / "noise.json").read_text())
     for entry in entries:
         entry["machine"]["cpu"]["brand_raw"] = "Another CPU"
     (own_cache / "noise.json").write_text(json.dumps(entries))
-    result = suite.run(*TRAINING, RIVAL, "--processes=3")
+    suite.run(*TRAINING, RIVAL)
 
-    assert "UNKNOWN: noise floor of another machine" in summary(result)
+    assert [run["stagebench"]["known"] for run in suite.saved()] == [[], [], []]
 
 
-def test_a_damaged_noise_file_holds_no_floor_and_is_put_aside(suite, own_cache, slow):
+def test_a_damaged_noise_file_holds_nothing_and_is_put_aside(suite, own_cache, equal):
     own_cache.mkdir()
     (own_cache / "noise.json").write_text('[{"log_ratios": "many"}]')
-    result = suite.run(*TRAINING, RIVAL, "--processes=3")
+    suite.run(*TRAINING, RIVAL, "--processes=2").assert_outcomes(passed=2)
 
-    assert "UNKNOWN: no noise floor" in summary(result)
     assert (own_cache / "noise.damaged").exists()
+    assert json.loads((own_cache / "noise.json").read_text())
 
 
-def test_noise_floors_are_measured_in_five_processes_and_printed(suite, own_cache, equal):
+def test_a_a_comparisons_are_measured_in_five_processes_and_printed(suite, own_cache, equal):
     result = suite.run(*TRAINING, "--noise")
 
-    result.stdout.re_match_lines([r"noise floor of training, simulated-cpu-.*-matched, 5 processes: [\d.]+%"])
-    (entry,) = json.loads((own_cache / "noise.json").read_text())
-    assert len(entry["log_ratios"]) == 5
+    result.stdout.re_match_lines(
+        [r"A/A comparison of training, simulated: spread [\d.]+% from process to process, 5 pairs"]
+    )
+    (entry,) = [one for one in json.loads((own_cache / "noise.json").read_text()) if "spread" in one]
+    assert entry["freedom"] == 5
+    assert entry["kinds"][0] == entry["kinds"][1]
+
+
+def test_what_counts_as_a_difference_is_kept_with_the_run(suite, slow):
+    suite.run(*TRAINING, RIVAL, "--smallest=2%")
+
+    (run,) = suite.saved()
+    assert run["stagebench"]["smallest"] == 0.02
+    assert run_of("", run).groups[0].smallest == 0.02
 
 
 @pytest.mark.alone
@@ -198,6 +200,7 @@ def test_an_interval_is_not_asked_of_a_case_alone(suite, equal):
     [
         (("--within=2",), "argument --within: '2' is not a percentage such as 2%"),
         (("--within=0%",), "argument --within: '0' is not a number above 0"),
+        (("--smallest=0.1%",), "argument --smallest: '0.1%' is not a percentage from 0.5% to 100%"),
         (("--max-time=10",), "--max-time limits --within, which is not given"),
         (("--stage-timeout=0",), "argument --stage-timeout: '0' is not a number above 0"),
     ],

@@ -16,6 +16,7 @@ from stagebench.results.info import Info
 from stagebench.results.result import Result
 from stagebench.run.schedule import Status
 from stagebench.statistics.group import Group
+from stagebench.statistics.prior import Prior
 
 TORCH = Case("torch", "torch", workers=20)
 TENSORFLOW = replace(TORCH, framework="tensorflow", environment="tensorflow", workers="auto")
@@ -43,7 +44,7 @@ def test_the_table_gives_ratio_interval_and_verdict():
     lines = summary_lines(SLOWER, 80)
 
     torch, tensorflow = lines[lines.index("training") + 1 :][:2]
-    assert " ".join(torch.split()) == "torch, 20w 1.20 s 1,660 2.41 s 1,234M 1.20 (1.18-1.23) SLOWER"
+    assert " ".join(torch.split()) == "torch, 20w 1.20 s 1,660 2.41 s 1,234M 1.20 (1.18-1.22) SLOWER"
     assert " ".join(tensorflow.split()) == "tensorflow 1.00 s 2,000 2.00 s 1,234M 1 FASTER"
 
 
@@ -100,11 +101,12 @@ def test_the_fastest_is_judged_by_the_others(group, words):
     assert [judged[shown.case].word for shown in group] == words
 
 
-def test_the_fastest_of_which_nothing_is_known_has_no_verdict():
-    unknown = [with_info(shown, noise_log_ratios=None, noise_missing="no noise floor") for shown in SLOWER]
-    judged = Group(unknown).verdicts
+def test_the_fastest_of_cases_that_are_undecided_has_no_verdict():
+    loud = [result(TORCH, [1.4, 0.9, 1.3, 1.5]), SLOWER[1]]
+    judged = Group(loud).verdicts
 
     assert (judged[TORCH].word, judged[TENSORFLOW]) == ("UNKNOWN", None)
+    assert "would settle it, in about " in judged[TORCH].reason
 
 
 def test_a_case_alone_has_no_ratio():
@@ -113,12 +115,21 @@ def test_a_case_alone_has_no_ratio():
     assert line.split()[-1] == "1,234M"
 
 
-def test_the_larger_floor_of_two_rivals_counts():
-    torch, tensorflow = SLOWER
-    judged = Group([torch, with_info(tensorflow, noise_log_ratios=[0.2949] * 30)]).verdicts
+def test_what_an_older_run_knows_of_equal_cases_counts():
+    loud = [with_info(shown, noise_log_ratios=[0.3] * 30) for shown in SLOWER]
+    quiet = [with_info(shown, noise_log_ratios=None) for shown in SLOWER]
 
-    assert judged[TORCH].word == "UNKNOWN"
-    assert judged[TORCH].reason == "equal cases differ by as much here (noise floor 50%)"
+    floors = [Group(group).ratios[TORCH].floor for group in (loud, SLOWER, quiet)]
+    assert floors == sorted(floors, reverse=True) or floors[0] > 0.3
+
+
+def test_a_smaller_difference_counts_where_it_is_asked_for():
+    close = [result(TORCH, [1.021, 1.02, 1.02, 1.022] * 3), result(TENSORFLOW, [1.0, 1.001, 1.0, 1.0] * 3)]
+
+    words = [
+        Group(close, Prior(0.001, 5), smallest=smallest).verdicts[TORCH].word for smallest in (0.05, 0.01)
+    ]
+    assert words == ["SAME", "SLOWER"]
 
 
 class Terminal(io.StringIO):

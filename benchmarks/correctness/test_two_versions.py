@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from stagebench.case import Case, Workload, plain
 from stagebench.datasets.manifest import Manifest
-from stagebench.machine.noise_store import NoiseStore
+from stagebench.machine.noise_store import (
+    AXES_OF_KIND,
+    KEPT,
+    NoiseStore,
+    SeenLevel,
+    SeenSpread,
+    kind_of_case,
+)
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.run.sample import Failure, Measurement
@@ -64,23 +72,43 @@ def test_a_version_that_does_not_measure_enough_fails_its_own_cases_in_a_sentenc
     assert "'page_faults'" in found[OTHER].reason
 
 
-NOISE = [0.01, -0.02, 0.03]
-
-
 @pytest.mark.parametrize(
-    ("changes", "versions", "found"),
+    ("changes", "version", "alike"),
     [
-        ({"batch_size": 64, "cache": "off"}, "1.0", NOISE),
-        ({}, "1.1", "noise floor of another version: run once more with --noise"),
-        ({"precision": "bfloat16"}, "1.0", "noise floor of another precision: run once more with --noise"),
-        ({"execution": "eager"}, "1.0", "noise floor of another execution: run once more with --noise"),
-        ({"deploy": "exported"}, "1.0", "noise floor of another deploy: run once more with --noise"),
-        ({"quantize": "ptq"}, "1.0", "noise floor of another quantize: run once more with --noise"),
+        ({"batch_size": 64, "cache": "off"}, "1.0", True),
+        ({}, "1.1", False),
+        ({"precision": "bfloat16"}, "1.0", False),
+        ({"execution": "eager"}, "1.0", False),
+        ({"deploy": "exported"}, "1.0", False),
+        ({"quantize": "ptq"}, "1.0", False),
     ],
 )
-def test_a_noise_floor_is_for_cases_of_one_kind(tmp_path: Path, changes, versions, found):
-    store = NoiseStore(tmp_path)
-    store.keep("inference", CASE, {"simulated": "1.0"}, NOISE)
+def test_a_spread_is_that_of_cases_of_one_kind(changes, version, alike):
     case = Case("simulated", "simulated", **changes)
+    kinds = kind_of_case(CASE, {"simulated": "1.0"}), kind_of_case(case, {"simulated": version})
 
-    assert list(store.log_ratios([("inference", case, {"simulated": versions})])) == [found]
+    assert (kinds[0] == kinds[1]) == alike
+
+
+def test_spreads_of_other_conditions_are_not_known_and_the_latest_of_the_same_are(tmp_path: Path):
+    seen = [SeenSpread("inference", ("a", "b"), 0.01 * n, 4) for n in range(1, 31)]
+    levels = [SeenLevel("inference", "a", 0.1, 0.02)]
+    for one in seen:
+        NoiseStore(tmp_path, workload={"epochs": 1}).keep([one], levels)
+
+    assert NoiseStore(tmp_path, workload={"epochs": 1}).spreads() == seen[-KEPT:]
+    assert NoiseStore(tmp_path, workload={"epochs": 1}).levels() == KEPT * levels
+    assert NoiseStore(tmp_path, workload={"epochs": 2}).spreads() == []
+
+
+def test_what_older_versions_kept_of_a_a_comparisons_is_known(tmp_path: Path):
+    store = NoiseStore(tmp_path, workload={})
+    axes = {name: getattr(CASE, name) for name in AXES_OF_KIND}
+    older = {"stage": "training", "framework": "simulated", "version": {"simulated": "1.0"}, **axes}
+    older |= {"machine": store.machine, "workload": {}, "case": CASE.id, "log_ratios": [0.03, -0.04]}
+    (tmp_path / "noise.json").write_text(json.dumps([older]))
+
+    kind = kind_of_case(CASE, {"simulated": "1.0"})
+    (seen,) = store.spreads()
+    assert (seen.stage, seen.kinds, seen.freedom) == ("training", (kind, kind), 2)
+    assert seen.spread == pytest.approx(0.05 / 2**0.5)

@@ -77,8 +77,5 @@ def winner_of(results: Sequence[Result]) -> Result | None:
     """Return the fastest, if its interval is apart from that of all others."""
     first = min(results, key=lambda result: result.median_seconds)
     others = [result for result in results if result is not first]
-    if first.interval is None or any(result.interval is None for result in others) or not others:
-        return None
-    return (
-        first if all(result.interval[0] > first.interval[1] for result in others if result.interval) else None
-    )
+    apart = [result.interval[0] > first.interval[1] for result in others]
+    return first if apart and all(apart) else None

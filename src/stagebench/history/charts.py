@@ -108,7 +108,7 @@ class Panels:
 
     def _value(self, subject: Subject, point: Point, scale: float) -> dict[str, Any]:
         median = point.result.median_seconds
-        low, high = point.result.interval or (median, median)
+        low, high = point.result.interval
         if not SHORTEST < low <= high < LONGEST:  # rounds so far apart that there is no interval
             low = high = median
         figures = {"median": median, "low": low, "high": high}

@@ -12,9 +12,9 @@ from stagebench.article.differences import measure_all_differences
 from stagebench.case import Case, Workload
 from stagebench.datasets.cache import default_cache_folder
 from stagebench.datasets.manifest import Manifest
-from stagebench.plugin.aa_comparisons import NOISE, NoiseFloors
 from stagebench.plugin.collection import case_of, is_measured, stage_of
 from stagebench.plugin.exit import exit_if_impossible
+from stagebench.plugin.noise import NOISE, Noise
 from stagebench.plugin.progress import Progress, progress_of
 from stagebench.plugin.replay import replay
 from stagebench.plugin.saved_run import RECORD
@@ -51,7 +51,7 @@ def measuring(
     conditions = Conditions(
         workload, manifest, settings.environments, settings.schedule, profiles=settings.values["profile"]
     )
-    config.stash[NOISE] = NoiseFloors(default_cache_folder(), conditions)
+    config.stash[NOISE] = Noise(default_cache_folder(), conditions)
     with exit_if_impossible():
         session = Session(
             [(stage_of(item), case_of(item)) for item in selected],
@@ -90,7 +90,7 @@ def measure(
     def measure_case() -> Measurement:
         with exit_if_impossible():
             result = measuring.measured(stage, case, timed=benchmark.enabled)
-            pytestconfig.stash[NOISE].keep(stage, case, result, measuring.aa_copy(stage, case))
+            pytestconfig.stash[NOISE].add_equal(stage, case, result, measuring.aa_copy(stage, case))
         if isinstance(result, Measurement):
             return result
         if result.unavailable:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stagebench.machine.info import usable_threads
+from stagebench.statistics.verdict import LEAST_SMALLEST
 
 Parser = Callable[[str], Any]
 
@@ -54,6 +55,14 @@ def percentage(text: str) -> float:
     if not text.endswith("%"):
         raise ArgumentTypeError(f"{text!r} is not a percentage such as 2%")
     return positive_number(text.removesuffix("%")) / 100
+
+
+def smallest_difference(text: str) -> float:
+    """Take the percentage from which on a difference counts, as a share."""
+    share = percentage(text)
+    if not LEAST_SMALLEST <= share <= 1:
+        raise ArgumentTypeError(f"{text!r} is not a percentage from {LEAST_SMALLEST:.1%} to 100%")
+    return share
 
 
 def threads(text: str) -> int:

@@ -17,6 +17,7 @@ from stagebench.plugin.option_values import (
     one_of,
     percentage,
     positive_number,
+    smallest_difference,
     threads,
 )
 from stagebench.plugin.presets import PRESETS
@@ -24,6 +25,7 @@ from stagebench.run.environments import Environment
 from stagebench.run.schedule import ROUND_SECONDS, Schedule
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES
 from stagebench.stages.stage import Stage
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 NONE = "none"
 """Of the frameworks of the running interpreter."""
@@ -141,7 +143,7 @@ OPTIONS = (
         "--processes",
         integer(1),
         Schedule.processes,
-        "fresh processes for each case; verdicts need 3",
+        "fresh processes for each case",
         f"{Schedule.processes}; with --noise {NOISE_PROCESSES}",
     ),
     Option(
@@ -167,7 +169,16 @@ OPTIONS = (
     Option(
         "--profile", folder_to_write, None, "folder for a profiler's trace of each case, made off the clock"
     ),
-    Option("--noise", None, False, "measure each case against itself too, and keep what they differ by"),
+    Option(
+        "--smallest",
+        smallest_difference,
+        SMALLEST_DIFFERENCE,
+        "the smallest difference that counts as one: FASTER or SLOWER from it on, SAME within it",
+        f"{SMALLEST_DIFFERENCE:.0%}",
+    ),
+    Option(
+        "--noise", None, False, "measure each case against itself too: one more source of what noise is known"
+    ),
     Option(
         "--env",
         Environment.parse,

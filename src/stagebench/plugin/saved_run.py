@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from stagebench.machine.info import machine_info
-from stagebench.plugin.aa_comparisons import NOISE
 from stagebench.plugin.baseline import baseline
 from stagebench.plugin.collection import case_of, is_measured, stage_of
+from stagebench.plugin.noise import NOISE
 from stagebench.plugin.options import PRESET
 from stagebench.plugin.whole_files import save_whole_files
 from stagebench.results.file import SECTION, extra_info_of, section_of
 from stagebench.results.record import Record
 from stagebench.results.run import NotMeasured
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 RECORD = pytest.StashKey[Record]()
 
@@ -30,7 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if wanted := config.getoption("benchmark_compare"):
         storage = config.getoption("benchmark_storage").removeprefix("file://")
         config.option.benchmark_compare = baseline(wanted, Path(storage))
-    config.stash[RECORD] = Record(config.invocation_params.args, config.getoption("preset") or PRESET.default)
+    preset = config.getoption("preset") or PRESET.default
+    smallest = config.getoption("smallest") or SMALLEST_DIFFERENCE
+    config.stash[RECORD] = Record(config.invocation_params.args, preset, smallest)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,7 +54,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Add what is known only when all is measured: the noise of cases like each other."""
     record = session.config.stash[RECORD]
     if record.results:
-        session.config.stash[NOISE].complete(record.results)
+        session.config.stash[NOISE].complete(record)
         for result, saved in zip(record.results, record.saved, strict=True):
             saved.update(extra_info_of(result))
     yield

@@ -8,8 +8,8 @@ from shutil import get_terminal_size
 
 import pytest
 
-from stagebench.plugin.aa_comparisons import NOISE
 from stagebench.plugin.exit import exit_if_impossible
+from stagebench.plugin.noise import NOISE
 from stagebench.plugin.option_values import file_to_write
 from stagebench.plugin.resume import JOURNAL
 from stagebench.plugin.saved_run import RECORD
@@ -35,11 +35,12 @@ def pytest_terminal_summary(
 
 
 def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    results = config.stash[RECORD].results
-    if results and config.get_verbosity() >= 0:
+    run = config.stash[RECORD].run()
+    if run.results and config.get_verbosity() >= 0:
         terminalreporter.section("stagebench", sep="-")
-        floors = config.stash[NOISE].lines(results) if config.getoption("noise") else ()
-        for line in (*summary_lines(results, get_terminal_size().columns), *floors):
+        table = summary_lines(run.results, get_terminal_size().columns, run.groups)
+        noise = config.stash[NOISE].lines(run.groups, aa_compared=bool(config.getoption("noise")))
+        for line in (*table, *noise):
             terminalreporter.write_line(line)
     journal = config.stash.get(JOURNAL, None)
     if journal and journal.path.exists():

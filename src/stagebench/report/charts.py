@@ -85,7 +85,7 @@ def _stage_chart(report: Report, stage: str, shown: int) -> Chart:
     }
     values = []
     for rank, (entry, result, _) in enumerate(sorted(found, key=lambda row: row[1].median_seconds)):
-        low, high = result.interval or (result.median_seconds,) * 2
+        low, high = result.interval
         figures = {"median": result.median_seconds, "low": low, "high": high}
         scaled = {name: short(figure * scale) for name, figure in figures.items()}
         drawn = [[short(s * scale) for s in _evenly(process, shown)] for process in result.rounds]

@@ -72,7 +72,9 @@ def comparison_of(base: Run, head: Run, of_base: str | None = None, of_head: str
     aa_copy = (
         side_of(base, again) if any(result.case.environment == again for result in base.results) else None
     )
-    changes = compare(side_of(base, of_base), side_of(head, of_head), aa_copy, together)
+    changes = compare(
+        side_of(base, of_base), side_of(head, of_head), aa_copy, together, head.memory, head.smallest
+    )
     return Comparison(of_base or base.label, of_head or head.label, changes, together)
 
 
@@ -150,17 +152,17 @@ def sentences_of(found: Comparison, fail_on: FailOn) -> Iterator[str]:
             )
     for reason in dict.fromkeys(change.reason for change in changes if change.reason):
         yield f"UNKNOWN: {reason}."
-    unseen = [
-        c.ratio.interval[1]
-        for c in changes
-        if c.judged and c.word == "UNKNOWN" and c.ratio and c.ratio.interval
-    ]
+    unseen = [c.ratio.interval[1] for c in changes if c.judged and c.word == "UNKNOWN" and c.ratio]
     if unseen:
         yield f"Among what is UNKNOWN, a slow-down of up to {max(unseen) - 1:.0%} would not be seen."
     if gone := [change for change in changes if change.word == "REMOVED"]:
         yield f"{len(gone)} that the base has are not in the head: renamed, left out, or failed."
     if not found.together and any(change.ratio for change in changes):
-        yield "Base and head were measured in different sessions: what drifts in between is in no interval."
+        drifts = [f"{change.ratio.drift:.0%}" for change in changes if change.ratio]
+        yield (
+            f"Base and head were measured in different sessions: intervals hold a drift of the machine in "
+            f"between of {' or '.join(dict.fromkeys(drifts))}."
+        )
 
 
 CODES = {
@@ -231,4 +233,5 @@ def _plain(change: Change, fail_on: FailOn) -> Mapping[str, Any]:
 
 
 def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
-    return asdict(ratio) if ratio else None
+    """Return a ratio's figures; those from which its interval follows are for who wants to check it."""
+    return {**asdict(ratio), "interval": ratio.interval, "floor": ratio.floor} if ratio else None

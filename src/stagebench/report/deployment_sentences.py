@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from stagebench.case import Case
-from stagebench.report.formats import ratio_with_interval
+from stagebench.report.formats import ratio_with_interval, share
 from stagebench.report.tables import Row, Table
 from stagebench.statistics.group import Group
 from stagebench.statistics.speedups import (
@@ -17,7 +17,6 @@ from stagebench.statistics.speedups import (
     sanity_checks,
     speedups,
 )
-from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 SANITY = ("the suite's own check", "x the other's time (95%)", "finding")
 SANITY_NOTE = (
@@ -49,9 +48,9 @@ def sanity_lines(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]:
 def sanity_finding(check: SanityCheck) -> str:
     """Say whether two equal models take the same time."""
     if check.passed:
-        return f"no difference (within {SMALLEST_DIFFERENCE:.0%})"
+        return f"no difference (within {share(check.smallest)})"
     if not check.failed:
-        return "inconclusive: give --processes=5"
+        return "inconclusive: give more --processes"
     apart = max(check.ratio.estimate, 1 / check.ratio.estimate) - 1
     return f"they DIFFER by {apart:.0%}, though the work is the same: trust no small difference in this run"
 

@@ -10,8 +10,6 @@ from stagebench.results.run import Run
 from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import Ratio, digits
 
-OF_ONE_PROCESS = "*"
-"""Marks an interval over rounds of one process."""
 TWO_WORKERS = "; ".join(
     f"{one.name} {'sizes its own threads' if one.chooses_workers else 'loads data in two processes'}"
     for one in FRAMEWORKS.values()
@@ -38,9 +36,7 @@ def time_of(result: Result) -> str:
 
 
 def interval(result: Result) -> str:
-    """Write the 95% interval of a case's time; nothing if it has none."""
-    if result.interval is None:
-        return ""
+    """Write the 95% interval of a case's time."""
     low, high = result.interval
     return f"{duration(low)} to {duration(high)}"
 
@@ -63,11 +59,8 @@ def share(part: float) -> str:
 
 
 def ratio_with_interval(ratio: Ratio) -> str:
-    """Write a ratio and its 95% interval, marked where that is over rounds of one process."""
-    if ratio.interval is None:
-        return digits(ratio.estimate)
-    mark = OF_ONE_PROCESS if ratio.unit == "rounds" else ""
-    return f"{digits(ratio.estimate)} ({'-'.join(map(digits, ratio.interval))}){mark}"
+    """Write a ratio and its 95% interval."""
+    return f"{digits(ratio.estimate)} ({'-'.join(map(digits, ratio.interval))})"
 
 
 def relative(result: Result, group: Group) -> str:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stagebench.case import Case
-from stagebench.report.formats import time_of
+from stagebench.report.formats import share, time_of
 from stagebench.results.result import Result
 from stagebench.results.run import Run, in_order
 from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import Ratio, digits
-from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 BEST_OF: tuple[str, ...] = ("training", "evaluation", "data_loading")
 """Stages by which the best setting is chosen: the first of them that was measured."""
@@ -70,18 +69,15 @@ def group_sentence(found: GroupFinding, by_recipe: bool) -> str:
         return f"{winner} is faster ({median}): {', '.join(parts)}."
     if found.word == "same":
         parts = [f"{case.label(by_recipe)} takes {_ratio(ratio)} as long" for case, ratio in found.others]
-        allowed = f"{SMALLEST_DIFFERENCE:.0%}"
+        allowed = share(found.group.smallest)
         return f"No difference above {allowed}: {winner} takes {median}; {', '.join(parts)}."
     parts = [f"{case.label(by_recipe)} took {_ratio(ratio)} as long" for case, ratio in found.others]
     return f"Inconclusive: {winner} took {median}; {', '.join(parts)}."
 
 
 def _ratio(ratio: Ratio) -> str:
-    if ratio.interval is None:
-        return f"{digits(ratio.estimate)} times (one value, no interval)"
     low, high = map(digits, ratio.interval)
-    of = "; rounds of one process" if ratio.unit == "rounds" else ""
-    return f"{digits(ratio.estimate)} times (95% interval {low} to {high}{of})"
+    return f"{digits(ratio.estimate)} times (95% interval {low} to {high})"
 
 
 def stage_sentence(outcomes: Sequence[GroupFinding], by_recipe: bool) -> str:
@@ -92,7 +88,7 @@ def stage_sentence(outcomes: Sequence[GroupFinding], by_recipe: bool) -> str:
         if won:
             parts.append(f"in {_of(won, outcomes)} {who} is faster, {_by_how_much(won)}")
     told = {
-        "same": f"there is no difference above {SMALLEST_DIFFERENCE:.0%}",
+        "same": f"there is no difference above {share(outcomes[0].group.smallest)}",
         "unknown": f"it is inconclusive ({_ahead(outcomes, by_recipe)})",
         "alone": "there was nothing to compare with",
     }
@@ -127,7 +123,7 @@ def _by_how_much(won: Sequence[GroupFinding]) -> str:
     """Write the range of the ratios of several groups, and that of their intervals."""
     ratios = [ratio for found in won for _, ratio in found.others]
     estimates = [ratio.estimate for ratio in ratios]
-    bounds = [bound for ratio in ratios for bound in ratio.interval or ()]
+    bounds = [bound for ratio in ratios for bound in ratio.interval]
     by = " to ".join(dict.fromkeys((digits(min(estimates)), digits(max(estimates)))))
     return f"{by} times as fast (95% intervals from {digits(min(bounds))} to {digits(max(bounds))})"
 
@@ -180,7 +176,7 @@ def _best(among: str, results: Sequence[Result]) -> Best:
 
 
 def _overlap(result: Result, first: Result) -> bool:
-    """Say whether a setting may be as good; one without an interval may always be."""
+    """Say whether a setting may be as good."""
     own, best = result.images_per_second_interval, first.images_per_second_interval
     return own is None or best is None or own[1] >= best[0]
 
@@ -191,8 +187,7 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
     what = result.stage.replace("_", " ")
     who = "of all" if best.among == "all" else f"of {best.among}"
     interval = result.images_per_second_interval
-    of = "; rounds of one process" if len(result.rounds) == 1 else ""
-    sure = f" (95% interval {interval[0]:,.0f} to {interval[1]:,.0f}{of})" if interval else ""
+    sure = f" (95% interval {interval[0]:,.0f} to {interval[1]:,.0f})" if interval else ""
     others = len(best.as_good)
     also = ""
     if others:

@@ -20,7 +20,6 @@ from stagebench.results.info import Layer
 from stagebench.results.result import Result
 from stagebench.results.run import Run
 from stagebench.stages import PIPELINE, STAGES
-from stagebench.statistics.group import floor_of
 
 NUMERIC = frozenset("0123456789-+")
 A_LIST = 5
@@ -285,17 +284,16 @@ def difference_table(run: Run) -> Table:
 
 
 def noise_table(report: Report) -> Table:
-    """What equal cases differ by on the machine, as far as it was measured."""
+    """What the ratios of each group are taken to scatter by, and what equal cases would stay below."""
     rows: dict[tuple[str, ...], dict[str, None]] = {}
     for stage in report.stages:
         for entry, result, group in report.results(stage):
-            processes = len(result.rounds)
-            floor = floor_of(result.info, processes, len(group.results))
-            text = floor if isinstance(floor, str) else f"{floor:.1%}"
-            compared = f"{len(group.results)} x {processes}"
-            key = (entry.case.device, _side(entry, report), compared, text)
-            rows.setdefault(key, {})[words(stage)] = None
-    columns = ("stages", "device", "framework", "cases x processes", "noise floor")
+            if ratio := group.ratios.get(result.case):
+                compared = f"{len(group.results)} x {ratio.processes}"
+                figures = share(ratio.spread), f"{ratio.freedom:.1f}", share(ratio.floor)
+                key = (entry.case.device, _side(entry, report), compared, *figures)
+                rows.setdefault(key, {})[words(stage)] = None
+    columns = ("stages", "device", "case", "cases x processes", "spread", "degrees of freedom", "noise floor")
     return Table("noise floors", columns, [Row((", ".join(of), *key)) for key, of in rows.items()])
 
 

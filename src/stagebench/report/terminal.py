@@ -11,12 +11,11 @@ import numpy as np
 from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
-from stagebench.report.formats import OF_ONE_PROCESS, TWO_WORKERS, duration, relative, share
+from stagebench.report.formats import TWO_WORKERS, duration, relative, share
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.stages import DEPLOYMENT, PIPELINE
 from stagebench.statistics.group import Group, groups_of
-from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 HEADER = ("", "median", "images/s", "% of peak", "cold", "memory", "x fastest (95%)", "verdict")
 ALIGN = "<>>>>><<"
@@ -29,22 +28,25 @@ OF_DEPLOYED = (
 GAP = 1
 
 
-def summary_lines(results: Sequence[Result], width: int) -> list[str]:
-    """Return the table, one block for each setting that the cases of a group have in common."""
+def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group] | None = None) -> list[str]:
+    """Return the table, one block for each setting that the cases of a group have in common.
+
+    `groups` are those of the results, if they are judged by more than by each other.
+    """
     lines: list[str] = []
     reasons: dict[str, None] = {}
     recipes = {result.case.recipe for result in results}
     recipe = f", {', '.join(recipes)}" if len(recipes) == 1 else ""
-    ordered = sorted(groups_of(results), key=lambda group: group.settings)
+    ordered = sorted(groups or groups_of(results), key=lambda group: group.settings)
     for settings, block in groupby(ordered, key=lambda group: group.settings):
-        groups = list(block)
+        of_setting = list(block)
         rows: list[tuple[str, ...]] = []
-        for group in groups:
+        for group in of_setting:
             reasons |= dict.fromkeys(v.reason for v in group.verdicts.values() if v and v.reason)
             rows += [(group.stage,), *(_row(result, group, not recipe) for result in group.results)]
         lines += ["", *wrap(settings + recipe, width), *_table(HEADER, ALIGN, rows, ["images/s"], width)]
-        lines += _deployed(groups, width, not recipe)
-        even = [sentence for group in groups for sentence in break_evens(group, not recipe)]
+        lines += _deployed(of_setting, width, not recipe)
+        even = [sentence for group in of_setting for sentence in break_evens(group, not recipe)]
         lines += [line for sentence in even for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, not recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
@@ -56,7 +58,6 @@ def summary_lines(results: Sequence[Result], width: int) -> list[str]:
     }
     legend = [
         "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
-        f"{OF_ONE_PROCESS} over rounds of one process: process-to-process variation is not in it.",
         *(["% of peak: share of what this machine could do at best."] if with_peak else []),
         "cold: first execution in a fresh process, not a round. memory: the most that it held.",
         *(note for of, note in notes.items() if stages & {*of}),
@@ -83,7 +84,7 @@ def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:
     for other in group.results:
         behind = first.cold_seconds - other.cold_seconds
         gained = other.median_seconds - first.median_seconds
-        if gained > SMALLEST_DIFFERENCE * first.median_seconds and behind >= gained:
+        if gained > group.smallest * first.median_seconds and behind >= gained:
             both = f"{first.case.label(named_by_recipe)} against {other.case.label(named_by_recipe)}"
             executions = int(behind / gained) + 2
             yield (

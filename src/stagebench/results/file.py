@@ -19,10 +19,11 @@ from msgspec.structs import asdict
 
 from stagebench.case import AXES, Axis, Case, from_plain, plain
 from stagebench.datasets.names import shown
-from stagebench.results.info import LARGEST, Info, Seconds, Text
+from stagebench.results.info import LARGEST, Info, KnownDrift, KnownSpread, Seconds, Text
 from stagebench.results.result import Result
 from stagebench.results.run import Difference, Machine, NotMeasured, Pictures, Run
 from stagebench.stages import STAGES
+from stagebench.statistics.verdict import LEAST_SMALLEST, SMALLEST_DIFFERENCE
 
 SECTION = "stagebench"
 """Key of the saved JSON under which the session's own record stands, beside pytest-benchmark's."""
@@ -43,7 +44,17 @@ def extra_info_of(result: Result) -> dict[str, Any]:
 def section_of(run: Run) -> dict[str, Any]:
     """Return what is saved of a session beside what pytest-benchmark saves."""
     missing = [{**_place_of(one), "outcome": one.outcome, "reason": one.reason} for one in run.not_measured]
-    told = _Section(SCHEMA, run.command, run.preset, missing, run.pictures, run.differences)
+    told = _Section(
+        SCHEMA,
+        run.command,
+        run.preset,
+        missing,
+        run.pictures,
+        run.differences,
+        run.smallest,
+        tuple(run.known),
+        tuple(run.drifts),
+    )
     section: dict[str, Any] = to_builtins(told)
     return section
 
@@ -89,6 +100,9 @@ class _Section(Struct):
     not_measured: Sequence[dict[str, Any]] = []
     pictures: Sequence[Pictures] = []
     differences: Sequence[Difference] = []
+    smallest: Annotated[float, Meta(ge=LEAST_SMALLEST, le=1)] = SMALLEST_DIFFERENCE
+    known: tuple[KnownSpread, ...] = ()
+    drifts: tuple[KnownDrift, ...] = ()
 
 
 class _Stats(Struct):
@@ -145,12 +159,13 @@ def run_of(label: str, content: Any) -> Run:
         stage, case, why = _placed(label, entry, _Missing, f"{SECTION}.not_measured[{n}]")
         missing.append(NotMeasured(stage, case, why.outcome, why.reason))
     told = section.command, section.preset, section.pictures, section.differences
-    run = Run(label, file.machine_info, file.datetime, results, missing, *told)
-    for group in run.groups:
-        if len({tuple(map(len, result.rounds)) for result in group.results}) > 1:
-            raise RunError(
-                f"{label} holds a group of unequal processes or rounds: {group.results[0].case.id}"
-            )
+    judged_by = section.smallest, section.known, section.drifts
+    run = Run(label, file.machine_info, file.datetime, results, missing, *told, *judged_by)
+    processes: dict[str, set[int]] = {}
+    for result in results:
+        processes.setdefault(result.case.group(result.stage), set()).add(len(result.rounds))
+    if unequal := [group for group, numbers in processes.items() if len(numbers) > 1]:
+        raise RunError(f"{label} holds a group of unequal numbers of processes: {unequal[0]}")
     return run
 
 

@@ -40,6 +40,23 @@ class Operation(Struct):
     calls: Count
 
 
+class KnownSpread(Struct):
+    """How far the ratio of two cases scattered in an earlier run; see `statistics.knowledge`."""
+
+    stage: Text
+    kinds: tuple[Text, Text]
+    spread: Amount
+    freedom: Annotated[float, Meta(gt=0, le=LARGEST)]
+
+
+class KnownDrift(Struct):
+    """How far the times of a stage's cases were apart from run to run."""
+
+    stage: Text
+    spread: Amount
+    freedom: Annotated[float, Meta(gt=0, le=LARGEST)]
+
+
 class Info(Struct, kw_only=True):
     """Keys are added here, never renamed. None: it does not apply to the stage, or the run is older."""
 
@@ -105,9 +122,11 @@ class Info(Struct, kw_only=True):
     dataset_fingerprint: Text | None = None
     skipped_images: Count | None = None
     noise_log_ratios: list[LogRatio] | None = None
-    """Of pairs of equal cases on this machine; see `statistics.noise`."""
+    """Of runs of before `kind`: pairs of equal cases on this machine."""
     noise_missing: Text | None = None
-    """Why there are none."""
+    """Of the same: why there are none."""
+    kind: Text | None = None
+    """What its spread is known by, in `known` of the run: framework, versions and axes."""
 
     def __post_init__(self) -> None:
         if type(self.epochs) is not int or self.epochs < 1:

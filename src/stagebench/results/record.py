@@ -10,8 +10,10 @@ from typing import Any
 from msgspec import convert
 
 from stagebench.machine.info import machine_info
+from stagebench.results.info import KnownDrift, KnownSpread
 from stagebench.results.result import Result
 from stagebench.results.run import Difference, Machine, NotMeasured, Pictures, Run
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 
 @dataclass
@@ -20,6 +22,9 @@ class Record:
 
     command: Sequence[str]
     preset: str
+    smallest: float = SMALLEST_DIFFERENCE
+    known: Sequence[KnownSpread] = ()
+    drifts: Sequence[KnownDrift] = ()
     results: list[Result] = field(default_factory=list)
     saved: list[dict[str, Any]] = field(default_factory=list)
     """Of each result pytest-benchmark's `extra_info`, which is filled in at the end."""
@@ -41,4 +46,5 @@ class Record:
         """Return the session as it would be read from its file."""
         machine, now = convert(machine_info(), Machine), datetime.now(UTC).isoformat()
         told = self.command, self.preset, list(self.pictures.values()), self.differences
-        return Run("this run", machine, now, self.results, self.not_measured, *told)
+        judged_by = self.smallest, self.known, self.drifts
+        return Run("this run", machine, now, self.results, self.not_measured, *told, *judged_by)

@@ -9,7 +9,8 @@ from statistics import median
 
 from stagebench.case import Case
 from stagebench.results.info import Info
-from stagebench.statistics.ratio import Rounds, interval_of
+from stagebench.statistics.ratio import interval_of
+from stagebench.statistics.spread import Rounds
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Result:
         return median(seconds for process in self.rounds for seconds in process)
 
     @cached_property
-    def interval(self) -> tuple[float, float] | None:
+    def interval(self) -> tuple[float, float]:
         """95% interval of the time in seconds; see `ratio.interval_of`."""
         return interval_of(self.rounds)
 
     @property
     def images_per_second_interval(self) -> tuple[float, float] | None:
-        if not self.images or not self.interval:
+        if not self.images:
             return None
         low, high = self.interval
         return self.images / high, self.images / low

@@ -9,10 +9,13 @@ from functools import cached_property
 from msgspec import Struct
 
 from stagebench.case import Case
-from stagebench.results.info import Count, Text
+from stagebench.results.info import Count, KnownDrift, KnownSpread, Text
 from stagebench.results.result import Result
 from stagebench.stages import STAGES
 from stagebench.statistics.group import Group, groups_of
+from stagebench.statistics.knowledge import Earlier, Memory, Pair, pair_of
+from stagebench.statistics.spread import Spread
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
 
 
 class Processor(Struct):
@@ -86,9 +89,25 @@ class Run:
     pictures: Sequence[Pictures] = ()
     differences: Sequence[Difference] = ()
 
+    smallest: float = SMALLEST_DIFFERENCE
+    """The smallest difference that counts, as a share."""
+    known: Sequence[KnownSpread] = ()
+    """What was known of spreads when the run was judged, from earlier ones on its machine."""
+    drifts: Sequence[KnownDrift] = ()
+
     @cached_property
     def groups(self) -> list[Group]:
-        return groups_of(self.results)
+        return groups_of(self.results, self.memory, self.smallest)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What earlier runs tell, as the statistics take it."""
+        spreads: dict[str, dict[Pair, list[Spread]]] = {}
+        for one in self.known:
+            of_stage = spreads.setdefault(one.stage, {})
+            of_stage.setdefault(pair_of(*one.kinds), []).append(Spread(one.spread, one.freedom))
+        drifts = {one.stage: Spread(one.spread, one.freedom) for one in self.drifts}
+        return Memory({stage: Earlier(found) for stage, found in spreads.items()}, drifts)
 
     @property
     def cpu(self) -> str:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stagebench.case import Case
+from stagebench.results.info import Info
 from stagebench.results.result import Result
 from stagebench.stages import STAGES
-from stagebench.statistics.group import floor_of
-from stagebench.statistics.noise_floor import noise_floor
-from stagebench.statistics.ranking import log_ratios
+from stagebench.statistics.knowledge import Memory, priors_of
 from stagebench.statistics.ratio import Ratio, independent_ratio, paired_ratio
-from stagebench.statistics.verdict import MINIMUM_PROCESSES, SMALLEST_DIFFERENCE, verdict
+from stagebench.statistics.spread import Logs, Spread, log_ratios, logs_of, spread_of, spread_of_equal
+from stagebench.statistics.verdict import LEAST_SMALLEST, SMALLEST_DIFFERENCE, verdict
 
 Key = tuple[str, Case]
 Side = Mapping[Key, Result]
@@ -26,6 +26,9 @@ EQUAL = {
     "threads": "number of threads",
 }
 """Keys of `extra_info` that must be equal for times to be comparable, and what they are called."""
+
+UNSEEN = 1.0
+"""A slow-down so large, as a share, that where it would not be seen nothing can be told: twice the time."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Change:
     reason: str = ""
     """Why it is UNKNOWN."""
     judged: bool = True
-    """Whether the times could be compared at all; an UNKNOWN that more processes may end is judged."""
+    """Whether the times could be compared; an UNKNOWN in which no slow-down of `UNSEEN` hides is judged."""
     second: Ratio | None = None
     """Of a regression, the ratio in the second measurement that was to confirm it."""
 
@@ -60,7 +63,7 @@ class FailOn:
     """From which size on a case that is SLOWER stops a change."""
 
     overall: float = 0.0
-    """As a share; below the smallest difference that a verdict tells, every SLOWER does."""
+    """As a share; every SLOWER has the smallest difference that counts."""
     of_stage: Mapping[str, float] = field(default_factory=dict)
     """Where a stage has a limit of its own."""
 
@@ -74,7 +77,7 @@ class FailOn:
             share = _share(percent) if colon else 0.0
             if word != "slower" or share is None or (stage and stage not in STAGES):
                 raise ArgumentTypeError(
-                    f"{part!r} is not slower, slower:PERCENT% (of {SMALLEST_DIFFERENCE:.0%} or more) or "
+                    f"{part!r} is not slower, slower:PERCENT% (of {LEAST_SMALLEST:.1%} or more) or "
                     f"STAGE=slower:PERCENT%, with a stage of {', '.join(STAGES)}"
                 )
             if stage:
@@ -92,8 +95,8 @@ class FailOn:
         return self.fails(change) and (change.second is None or self._beyond(change, change.second))
 
     def _beyond(self, change: Change, ratio: Ratio | None) -> bool:
-        limit = max(self.of_stage.get(change.stage, self.overall), SMALLEST_DIFFERENCE, change.floor or 0.0)
-        return bool(ratio and ratio.interval and ratio.interval[0] > 1 and ratio.estimate > 1 + limit)
+        limit = max(self.of_stage.get(change.stage, self.overall), change.floor or 0.0)
+        return bool(ratio and ratio.interval[0] > 1 and ratio.estimate > 1 + limit)
 
 
 def _share(text: str) -> float | None:
@@ -101,10 +104,17 @@ def _share(text: str) -> float | None:
         value = float(text.removesuffix("%")) / 100
     except ValueError:
         return None
-    return value if text.endswith("%") and SMALLEST_DIFFERENCE <= value < float("inf") else None
+    return value if text.endswith("%") and LEAST_SMALLEST <= value < float("inf") else None
 
 
-def compare(base: Side, head: Side, again: Side | None = None, together: bool = False) -> list[Change]:
+def compare(
+    base: Side,
+    head: Side,
+    again: Side | None = None,
+    together: bool = False,
+    memory: Memory | None = None,
+    smallest: float = SMALLEST_DIFFERENCE,
+) -> list[Change]:
     """Return what became of every stage and case of either side, in the order of the base.
 
     Args:
@@ -112,54 +122,67 @@ def compare(base: Side, head: Side, again: Side | None = None, together: bool = 
         head: what it is.
         again: the base measured once more in the same groups, which tells what equal cases differ by.
         together: whether all were measured in one session, process `i` of each at the same time.
+        memory: what earlier runs on the machine tell.
+        smallest: the smallest difference that counts, as a share.
 
     """
-    again = again or {}
-    keys = dict.fromkeys([*base, *head])
-    return [_change(key, base.get(key), head.get(key), again.get(key), together) for key in keys]
+    again, memory = again or {}, memory or Memory()
+    both = [key for key in base if key in head]
+    if together:
+        ratios = _of_one_session(both, base, head, again, memory)
+    else:
+        ratios = _of_two_sessions(both, base, head, memory)
+    changes = []
+    for key in dict.fromkeys([*base, *head]):
+        stage, case = key
+        if key not in ratios:
+            word: Literal["ADDED", "REMOVED"] = "ADDED" if key not in base else "REMOVED"
+            changes.append(Change(stage, case, word, base.get(key), head.get(key)))
+            continue
+        aa = paired_ratio(again[key].rounds, base[key].rounds) if key in again else None
+        change = Change(stage, case, "UNKNOWN", base[key], head[key], ratios[key], aa)
+        changes.append(_judged(change, base[key].info, head[key].info, smallest))
+    return changes
 
 
-def _change(
-    key: Key, base: Result | None, head: Result | None, again: Result | None, together: bool
-) -> Change:
-    stage, case = key
-    if base is None or head is None:
-        return Change(stage, case, "ADDED" if base is None else "REMOVED", base, head)
-    together = together and len(base.rounds) == len(head.rounds)
-    ratio = (
-        paired_ratio(head.rounds, base.rounds) if together else independent_ratio(head.rounds, base.rounds)
-    )
-    aa = paired_ratio(again.rounds, base.rounds) if again else None
-    floor = _floor(base, head, again)
-    change = Change(stage, case, "UNKNOWN", base, head, ratio, aa)
-    if different := [
-        name for item, name in EQUAL.items() if getattr(base.info, item) != getattr(head.info, item)
-    ]:
+def _judged(change: Change, base: Info, head: Info, smallest: float) -> Change:
+    ratio = change.ratio
+    assert ratio  # noqa: S101  # it is there where both sides are
+    if different := [name for item, name in EQUAL.items() if getattr(base, item) != getattr(head, item)]:
         return replace(change, reason=f"base and head differ in {' and '.join(different)}", judged=False)
-    known = floor if isinstance(floor, float) else None
-    judgement = verdict(ratio, known, "" if known is not None else str(floor))
-    judged = ratio.unit == "processes" and ratio.pairs >= MINIMUM_PROCESSES and known is not None
-    return replace(change, word=judgement.word, reason=judgement.reason, floor=known, judged=judged)
+    found = verdict(ratio, smallest)
+    judged = found.word != "UNKNOWN" or ratio.interval[1] < 1 + UNSEEN
+    return replace(change, word=found.word, reason=found.reason, floor=ratio.floor, judged=judged)
 
 
-def _floor(base: Result, head: Result, again: Result | None) -> float | str:
-    """Return the larger noise floor of both sides, or why there is none.
+def _of_one_session(
+    keys: Sequence[Key], base: Side, head: Side, again: Side, memory: Memory
+) -> dict[Key, Ratio]:
+    """Return ratios of what was measured in turns: of pairs of processes."""
+    logs = {key: log_ratios(head[key].rounds, base[key].rounds) for key in keys}
+    priors = priors_of([_seen(logs[key]) for key in keys]) if keys else []
+    ratios = {}
+    for key, prior in zip(keys, priors, strict=True):
+        kin = memory.of(key[0]).kin(base[key].info.kind, head[key].info.kind)
+        if key in again:
+            kin.append(spread_of_equal(log_ratios(again[key].rounds, base[key].rounds)))
+        ratios[key] = paired_ratio(head[key].rounds, base[key].rounds, prior.joined(kin))
+    return ratios
 
-    The pairs of this very session count beside those that were kept of earlier ones.
-    """
-    own = log_ratios(base.rounds, again.rounds) if again and len(again.rounds) > 1 else []
-    processes = min(len(base.rounds), len(head.rounds))
-    floors: list[float] = []
-    reason = ""
-    for side in (base, head):
-        pairs = [*(side.info.noise_log_ratios or ()), *own]
-        floor = noise_floor(pairs, processes)
-        if floor is not None:
-            floors.append(floor)
-        else:
-            missing = floor_of(side.info, processes)
-            reason = missing if isinstance(missing, str) else reason
-    return max(floors) if len(floors) == 2 else reason
+
+def _of_two_sessions(keys: Sequence[Key], base: Side, head: Side, memory: Memory) -> dict[Key, Ratio]:
+    """Return ratios of what was measured at two times: the machine's drift in between is in them."""
+    if not keys:
+        return {}
+    priors = [priors_of([_seen(logs_of(side[key].rounds)) for key in keys]) for side in (head, base)]
+    return {
+        key: independent_ratio(head[key].rounds, base[key].rounds, known, memory.drift(key[0]))
+        for key, *known in zip(keys, *priors, strict=True)
+    }
+
+
+def _seen(logs: Logs) -> list[Spread]:
+    return [spread for spread in [spread_of(logs)] if spread]
 
 
 def confirm(first: Sequence[Change], second: Sequence[Change]) -> list[Change]:

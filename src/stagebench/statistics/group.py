@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from stagebench.case import Case
-from stagebench.results.info import Info
 from stagebench.results.result import Result
-from stagebench.statistics.noise_floor import MINIMUM_PAIRS, noise_floor
-from stagebench.statistics.ranking import fastest, ratios_to_fastest
-from stagebench.statistics.ratio import Ratio
-from stagebench.statistics.verdict import Verdict, verdict
+from stagebench.statistics.knowledge import Earlier, Memory, priors_of
+from stagebench.statistics.prior import Prior, unknown
+from stagebench.statistics.ranking import fastest, ratios_to_fastest, spreads_to_fastest
+from stagebench.statistics.ratio import Ratio, paired_ratio
+from stagebench.statistics.spread import Spread
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE, Verdict, verdict
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Group:
     """Results of one stage and of equal settings, which were measured interleaved."""
 
     results: Sequence[Result]
+    prior: Prior = field(default_factory=unknown)
+    """What other groups tell of its spreads."""
+    earlier: Earlier = field(default_factory=Earlier)
+    """What earlier runs on the machine tell of those of its cases."""
+    smallest: float = SMALLEST_DIFFERENCE
+    """The smallest difference that counts, as a share."""
 
     @property
     def stage(self) -> str:
@@ -31,12 +38,17 @@ class Group:
 
     @cached_property
     def fastest(self) -> Result:
-        return self._of_case[fastest(self._rounds)]
+        return self._of_case[fastest(self.timings)]
 
     @cached_property
     def ratios(self) -> Mapping[Case, Ratio]:
         """Time of each case but the fastest, divided by that of the fastest."""
-        return ratios_to_fastest(self._rounds)
+        return ratios_to_fastest(self.timings, self.prior, self._kin)
+
+    def ratio(self, case: Case, other: Case) -> Ratio:
+        """Return the time of any case divided by that of any other."""
+        prior = self.prior.joined(self._kin(case, other))
+        return paired_ratio(self.timings[case], self.timings[other], prior)
 
     @cached_property
     def verdicts(self) -> Mapping[Case, Verdict | None]:
@@ -44,47 +56,60 @@ class Group:
 
         The fastest is FASTER when all others are SLOWER, SAME when all are, and has no verdict else.
         """
-        judged = {case: self._judge(case, ratio) for case, ratio in self.ratios.items()}
+        judged = {
+            case: verdict(ratio, self.smallest, self._seconds_per_process)
+            for case, ratio in self.ratios.items()
+        }
         words = frozenset(verdict.word for verdict in judged.values())
         of_fastest = {frozenset({"SLOWER"}): Verdict("FASTER"), frozenset({"SAME"}): Verdict("SAME")}
         return {**dict.fromkeys(self._of_case, of_fastest.get(words)), **judged}
 
-    def _judge(self, case: Case, ratio: Ratio) -> Verdict:
-        both = (self._of_case[case], self.fastest)
-        floors = [floor_of(one.info, ratio.pairs, len(self.results)) for one in both]
-        no_floor = next((reason for reason in floors if isinstance(reason, str)), "")
-        known = [share for share in floors if not isinstance(share, str)]
-        return verdict(ratio, max(known) if not no_floor else None, no_floor)
+    @property
+    def timings(self) -> Mapping[Case, Sequence[Sequence[float]]]:
+        return {result.case: result.rounds for result in self.results}
 
     @cached_property
     def _of_case(self) -> Mapping[Case, Result]:
         return {result.case: result for result in self.results}
 
     @property
-    def _rounds(self) -> Mapping[Case, Sequence[Sequence[float]]]:
-        return {result.case: result.rounds for result in self.results}
+    def _seconds_per_process(self) -> float:
+        """What one more process of each case takes at least: to start it and to set up comes on top."""
+        return sum(
+            result.cold_seconds + sum(map(sum, result.rounds)) / len(result.rounds) for result in self.results
+        )
+
+    def _kin(self, case: Case, other: Case) -> list[Spread]:
+        both = self._of_case[case].info, self._of_case[other].info
+        if not all(info.kind for info in both):  # of an older run
+            return Earlier.of_equal([info.noise_log_ratios for info in both])
+        return self.earlier.kin(both[0].kind, both[1].kind)
 
 
-def groups_of(results: Iterable[Result]) -> list[Group]:
-    """Return the groups of one run, in the order in which their first results come."""
+def groups_of(
+    results: Iterable[Result], memory: Memory | None = None, smallest: float = SMALLEST_DIFFERENCE
+) -> list[Group]:
+    """Return the groups of one run, in the order in which their first results come.
+
+    Args:
+        results: of the run.
+        memory: what earlier runs on the machine tell.
+        smallest: the smallest difference that counts, as a share.
+
+    """
     found: dict[str, list[Result]] = {}
     for result in results:
         found.setdefault(result.case.group(result.stage), []).append(result)
-    return [Group(group) for group in found.values()]
-
-
-def floor_of(info: Info, processes: int, cases: int = 2) -> float | str:
-    """Return the noise floor where so many cases are compared, as a share, or why there is none.
-
-    Args:
-        info: of a case.
-        processes: of each case.
-        cases: how many; see `noise_floor.noise_floor`.
-
-    """
-    if info.noise_log_ratios is None:
-        return info.noise_missing or "no noise floor was saved with this run"
-    floor = noise_floor(info.noise_log_ratios, processes, cases)
-    if floor is None:
-        return f"noise floor of fewer than {MINIMUM_PAIRS} pairs of processes: give --noise --processes=5"
-    return floor
+    if not found:
+        return []
+    groups = [Group(group) for group in found.values()]
+    of_stage = [(memory or Memory()).of(group.stage) for group in groups]
+    kinds = [[result.info.kind or "" for result in group.results] for group in groups]
+    priors = priors_of(
+        [spreads_to_fastest(group.timings).values() for group in groups],
+        [earlier.others(own) for earlier, own in zip(of_stage, kinds, strict=True)],
+    )
+    return [
+        Group(group.results, prior, earlier, smallest)
+        for group, prior, earlier in zip(groups, priors, of_stage, strict=True)
+    ]

@@ -80,11 +80,12 @@ def fit_prior(known: Iterable[Spread]) -> Prior:
     """Return what the spreads of other groups tell of one that is not among them.
 
     Variances of groups are taken to be s0^2 * nu0 / chi^2(nu0), as in Smyth's moderated t (Statistical
-    Applications in Genetics and Molecular Biology 3, 2004): s0 is what is typical, nu0 how alike they are. One
-    seen with d degrees of freedom is then s0^2 times a variable of F(d, nu0). Of a grid of s0 and nu0 each
-    point is as likely as that makes it, times how likely it was where nothing is known (`TYPICAL_SPREAD` and
-    what follows it). The answer stands for the whole grid: its logarithm of a variance has the mean and the
-    variance of all points together. So few spreads, or some that differ much, are worth little.
+    Applications in Genetics and Molecular Biology 3, 2004): s0 is what is typical, nu0 how alike they are.
+    One seen with d degrees of freedom is then s0^2 times a variable of F(d, nu0). Of a grid of s0 and nu0
+    each point is as likely as that makes it, times how likely it was where nothing is known
+    (`TYPICAL_SPREAD` and what follows it). The answer stands for the whole grid: its logarithm of a variance
+    has the mean and the variance of all points together. So few spreads, or some that differ much, are
+    worth little.
     """
     return prior_of(sum((likelihood(spread) for spread in known), np.zeros_like(_grid().chance)))
 
@@ -151,7 +152,7 @@ def prior_of(likelihoods: Values) -> Prior:
 
 @cache
 def _of_worth() -> tuple[Values, Values, Values]:
-    """Return worths, and what variance and mean the logarithm of a variance has with each, at a spread of 1."""
+    """Return worths, and what variance and mean a variance's logarithm has with each, at a spread of 1."""
     from scipy.special import digamma, polygamma
 
     worths = np.geomspace(0.3, 300, 400)

@@ -17,7 +17,9 @@ with more processes (`stopping.LOOKS`); together these raise no more than 1% of 
 ALARMS_OF_RUNS = 0.01
 """The same of two runs, which are compared once."""
 DRIFT = Prior(0.05, 4.0)
-"""What the ratio of a case's times in two runs differs from 1 by, where nothing is known: the machine's drift."""
+"""The machine's drift where nothing is known: what the ratio of a case's times in two runs scatters by."""
+LEAST_DRIFT = 0.01
+"""However little the times of earlier runs were apart, so much is taken for drift."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def paired_ratio(case: Sequence[Rounds], other: Sequence[Rounds], prior: Prior |
 def independent_ratio(
     case: Sequence[Rounds],
     other: Sequence[Rounds],
-    priors: tuple[Prior, Prior] | None = None,
+    priors: Sequence[Prior] | None = None,
     drift: Prior = DRIFT,
 ) -> Ratio:
     """Return the ratio of a case to another that was measured at another time.

@@ -9,8 +9,7 @@ from itertools import combinations
 from stagebench.case import Case
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.statistics.group import Group
-from stagebench.statistics.ratio import Ratio, paired_ratio
-from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
+from stagebench.statistics.ratio import Ratio
 
 SHARED_RUNTIME = "onnx"
 """The form that every framework has, and that one runtime runs for all of them."""
@@ -26,16 +25,18 @@ class SanityCheck:
     second: Case
     ratio: Ratio
     """Time of the first divided by that of the second."""
+    smallest: float
+    """The smallest difference that counts, as a share."""
 
     @property
     def passed(self) -> bool:
         """Whether the estimate shows no difference."""
-        return 1 / (1 + SMALLEST_DIFFERENCE) < self.ratio.estimate < 1 + SMALLEST_DIFFERENCE
+        return 1 / (1 + self.smallest) < self.ratio.estimate < 1 + self.smallest
 
     @property
     def failed(self) -> bool:
         """Whether they differ by more than chance; if neither, it is inconclusive."""
-        low, high = self.ratio.interval or (0, 1)
+        low, high = self.ratio.interval
         return not self.passed and not low <= 1 <= high
 
 
@@ -62,8 +63,8 @@ def sanity_checks(groups: Iterable[Group]) -> list[SanityCheck]:
             shared = [r for r in group.results if r.case.deploy == SHARED_RUNTIME and is_float32(r.case)]
             for first, second in combinations(shared, 2):
                 if first.case.framework != second.case.framework and first.case.recipe == second.case.recipe:
-                    ratio = paired_ratio(first.rounds, second.rounds)
-                    checks.append(SanityCheck(first.case, second.case, ratio))
+                    ratio = group.ratio(first.case, second.case)
+                    checks.append(SanityCheck(first.case, second.case, ratio, group.smallest))
     return checks
 
 
@@ -86,14 +87,14 @@ def speedups(groups: Sequence[Group]) -> list[Speedup]:
     found = []
     for group in inference:
         of_case = {result.case: result for result in group.results}
-        for case, result in of_case.items():
+        for case in of_case:
             if case.quantize == "none" or case.batch_size < largest[_but_batch_size(case)]:
                 continue
             framework = FRAMEWORKS.get(case.framework)  # there is none of a newer version's
             own_form = framework.export_formats[0].name if framework else case.deploy
             for form in dict.fromkeys((case.deploy, own_form)):
                 if float32 := of_case.get(replace(case, quantize="none", deploy=form)):
-                    ratio = paired_ratio(float32.rounds, result.rounds)
+                    ratio = group.ratio(float32.case, case)
                     found.append(Speedup(case, float32.case, ratio))
     return found
 

@@ -53,8 +53,8 @@ def verdict(
         return Verdict("UNKNOWN", "runs at different times drift apart by as much: measure both in one run")
     return Verdict(
         "UNKNOWN",
-        f"a difference so close to {100 * smallest:.2g}% would take over {MOST_PROCESSES} processes: give another "
-        "--smallest",
+        f"a difference so close to {100 * smallest:.2g}% would take over {MOST_PROCESSES} processes: "
+        "give another --smallest",
     )
 
 
