@@ -169,7 +169,7 @@ def test_without_interleaving_drift_passes_for_a_difference():
     for _ in range(200):
         start, noise = generator.uniform(0, 600), generator.normal(0, 0.02, (2, 5))
         for interleaved in alarms:
-            seconds = np.arange(5) * 10 + np.array([[0], [1 if interleaved else 50]])
+            seconds = np.arange(5) * 10 + np.array([[0], [1 if interleaved else 200]])
             logs = noise + 0.15 * np.sin(2 * np.pi * (start + seconds) / 600)
             case, other = [[[value] for value in row] for row in np.exp(logs)]
             alarms[interleaved] += verdict(paired_ratio(case, other)).word in ("FASTER", "SLOWER")
