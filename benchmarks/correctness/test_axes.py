@@ -129,7 +129,9 @@ def test_a_run_that_multiplied_every_stage_by_every_axis_still_opens(cache):
     [
         lambda report: [side.name for side in sides(report)],
         lambda report: [one.name for one in deployed(report)],
-        lambda report: best_speedups(speedups(report.runs[0].groups)),
+        lambda report: [
+            (one.quantized, one.float32) for one in best_speedups(speedups(report.runs[0].groups))
+        ],
         lambda report: [table.title for table in article_tables(report)],
         lambda report: model_table(report).columns[1::2],
     ],

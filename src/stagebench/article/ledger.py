@@ -43,12 +43,10 @@ def cost_tables(run: Run) -> list[Table]:
 def cost_legend(run: Run) -> str:
     """Say what the figures of `cost_tables` are."""
     processes = min(len(result.rounds) for result in run.results)
-    covered = (
-        "With one process for each case, it does not cover the variation from process to process."
-        if processes == 1
-        else f"It covers the variation between the {processes} processes of each case."
+    return (
+        "Time of `published` divided by that of `matched`, with its 95% interval: by the "
+        f"{processes} processes of each case and what is known of how they scatter."
     )
-    return f"Time of `published` divided by that of `matched`, with its 95% interval. {covered}"
 
 
 def ledger(run: Run) -> str:
