@@ -78,6 +78,8 @@ class Info(Struct, kw_only=True):
     involuntary_switches: list[Count] | None = None
     processes: Count | None = None
     rounds_per_process: Annotated[list[Annotated[int, Meta(ge=1, le=LARGEST)]], Meta(min_length=1)]
+    interleave: Text | None = None
+    """How rounds took turns with those of rivals: in `slices`, or as whole `rounds`."""
     stopped_by: Text | None = None
     """With `--within`: `precision` or `max_time`."""
     limit_seconds: Amount | None = None

@@ -44,6 +44,7 @@ def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload
         involuntary_switches=[sample.involuntary_switches for sample in measurement.rounds],
         processes=len(measurement.processes),
         rounds_per_process=[len(process.rounds) for process in measurement.processes],
+        interleave=first.interleave,
         stopped_by=measurement.stopped_by,
         limit_seconds=limit,
         limit_fraction=limit / typical if limit and typical else None,

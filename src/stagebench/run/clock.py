@@ -36,6 +36,7 @@ def timed(stage: Stage, synchronize: Callable[[], None]) -> Sample:
         page_faults=after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt,
         involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
         outcome=stage.outcome(result),
+        began=start,
     )
     come_to_rest()
     return sample

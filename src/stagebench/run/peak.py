@@ -16,7 +16,7 @@ from typing import Any
 from stagebench.case import Case, Workload
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.info import has_avx512, usable_threads
-from stagebench.run.process import WorkerError, WorkerProcess
+from stagebench.run.process import Patience, WorkerError, WorkerProcess
 from stagebench.run.sample import Measurement
 from stagebench.stages import STAGES
 from stagebench.stages.stage import Amounts
@@ -91,7 +91,7 @@ class PeakRates:
             threads=self._threads or usable_threads(),
         )
         try:
-            rates = self._worker.receive(TIMEOUT, "measuring", option="")
+            rates = self._worker.receive(Patience(TIMEOUT, "measuring", ""))
         except WorkerError as error:
             self._warn(error)
         else:

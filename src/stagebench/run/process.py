@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,10 @@ IDLE_SECONDS = 300.0
 """A worker process that is asked for something and computes nothing for so long hangs, or was stopped."""
 IDLE_SHARE = 0.001
 """How much of that time it computes at most: threads that only wait wake up now and then."""
+LOOK_SECONDS = 0.0002
+"""How long a process is looked at, to see whether it computes."""
+COMPUTING = 0.7
+"""Share of this time in which a process that computes has a processor at least."""
 START_SECONDS = 60.0
 """How long an interpreter may take to answer, before it imports anything."""
 
@@ -51,6 +57,23 @@ def _remote_main(channel):  # type: ignore[no-untyped-def]  # its source is sent
     from stagebench.run.worker import serve
 
     serve(channel)
+
+
+@dataclass
+class Patience:
+    """How long a request may take. Only the time in which somebody waits for its answer counts."""
+
+    timeout: float = inf
+    """Seconds."""
+    doing: str = ""
+    """What the request is, should it take too long."""
+    option: str = "--stage-timeout="
+    """Where the timeout comes from."""
+    waited: float = 0.0
+    computed: float = inf
+    """CPU seconds when the process was last seen to compute, in which nobody looks during a short round."""
+    computed_at: float = 0.0
+    """In seconds waited."""
 
 
 class WorkerProcess:
@@ -87,6 +110,7 @@ class WorkerProcess:
             self._channel = self._group.makegateway(specification).remote_exec(_remote_main)
             self._channel.send((str(folder), str(self._log), str(Path(__file__).parents[2]), variables))
             self._process = psutil.Process(self._channel.receive(START_SECONDS))
+            self._answer: Any = None
         except Exception as error:  # execnet raises what it comes upon, an AssertionError too
             self._group.terminate(timeout=5)
             raise WorkerError(
@@ -106,27 +130,47 @@ class WorkerProcess:
         with contextlib.suppress(OSError):  # a dead process: `receive` says how it died
             self._channel.send((method, encode(arguments)))
 
-    def receive(self, timeout: float | None = None, doing: str = "", option: str = "--stage-timeout=") -> Any:
-        """Return what the method returned; `doing` says what it is, should it take too long.
-
-        The `option` is where the timeout comes from.
+    def receive(self, patience: Patience | None = None) -> Any:
+        """Return what the method returned.
 
         Raises:
-            WorkerError: the process died, its pipeline raised, or no answer came within `timeout` seconds.
+            WorkerError: the process died, its pipeline raised, or the answer took too long.
             UnavailableError: the machine lacks what the case needs.
 
         """
-        try:
-            status, value = self._wait(timeout, f"{option}{timeout or 0:g} s", doing)
-        except self._channel.RemoteError as error:
-            raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
-        except EOFError:
-            raise WorkerError(self._obituary()) from None
+        patience = patience or Patience()
+        while not self.answers_within(IDLE_SECONDS / 10, patience):
+            pass
+        status, value = self._answer
+        self._answer = None
         if status == "unavailable":
             raise UnavailableError(value)
         if status == "failed":
             raise WorkerError(f"{self.name}: {value}")
         return decode(value)
+
+    def answers_within(self, seconds: float, patience: Patience) -> bool:
+        """Wait so long for an answer, and say whether it is there for `receive`.
+
+        Raises:
+            WorkerError: the process died, has lost its time, or computes nothing any more: then it is ended.
+
+        """
+        if self._answer is not None:
+            return True
+        began = time.monotonic()
+        try:
+            self._answer = self._channel.receive(max(0.0, min(seconds, patience.timeout - patience.waited)))
+        except self._channel.TimeoutError:
+            pass
+        except self._channel.RemoteError as error:
+            raise WorkerError(f"{self.name}: the worker process failed\n{error}") from None
+        except EOFError:
+            raise WorkerError(self._obituary()) from None
+        patience.waited += time.monotonic() - began
+        if self._answer is None:
+            self._check(patience)
+        return self._answer is not None
 
     def request(self, method: str, /, **arguments: Any) -> Any:
         """Send and receive."""
@@ -143,6 +187,32 @@ class WorkerProcess:
             **others,
         )
 
+    @property
+    def can_pause(self) -> bool:
+        """Whether the system can stop the process with its loader processes, and read its CPU clock."""
+        if sys.platform != "linux":
+            return False
+        # a wrapper of the interpreter may stand between; an older version of this package has no group
+        own_child = self._process.ppid() == os.getpid()
+        return own_child and os.getpgid(self._process.pid) == self._process.pid
+
+    def pause(self) -> bool:
+        """Stop the process with its loader processes, unless it is waiting for something.
+
+        What it waits for, a sleep or a disk, would go on meanwhile, and the process would look faster than it
+        is. Returns whether it stands still.
+        """
+        if not self._computes():
+            return False
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        # Returns when every thread stands still. What is seen stays to be seen by whoever waits for the end.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return True
+
+    def resume(self) -> None:
+        """Let a process that was paused go on."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def close(self) -> None:
         """End the process and its loader processes at once; there is nothing in them to keep."""
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -151,20 +221,27 @@ class WorkerProcess:
                     process.kill()
         self._group.terminate(timeout=5)
 
-    def _wait(self, timeout: float | None, limit: str, doing: str) -> Any:
-        """Return the next message; a process that takes too long, or computes nothing any more, is ended."""
-        deadline = inf if timeout is None else time.monotonic() + timeout
-        computed, since = inf, time.monotonic()  # asked for later: it would disturb a short round
-        while True:
-            with contextlib.suppress(self._channel.TimeoutError):
-                return self._channel.receive(max(0.0, min(deadline - time.monotonic(), IDLE_SECONDS / 10)))
-            if time.monotonic() >= deadline:
-                raise WorkerError(self._hang(f"took longer than {limit}", doing))
-            now = self._cpu_seconds()
-            if abs(now - computed) > IDLE_SHARE * IDLE_SECONDS:
-                computed, since = now, time.monotonic()
-            elif time.monotonic() - since > IDLE_SECONDS:
-                raise WorkerError(self._hang(f"has computed nothing for {IDLE_SECONDS:g} s", doing))
+    def _check(self, patience: Patience) -> None:
+        """End a process that takes too long, or computes nothing any more."""
+        if patience.waited >= patience.timeout:
+            limit = f"{patience.option}{patience.timeout:g} s"
+            raise WorkerError(self._hang(f"took longer than {limit}", patience.doing))
+        if patience.waited - patience.computed_at < IDLE_SECONDS / 10:
+            return
+        now = self._cpu_seconds()
+        if abs(now - patience.computed) > IDLE_SHARE * IDLE_SECONDS:
+            patience.computed, patience.computed_at = now, patience.waited
+        elif patience.waited - patience.computed_at > IDLE_SECONDS:
+            raise WorkerError(self._hang(f"has computed nothing for {IDLE_SECONDS:g} s", patience.doing))
+
+    def _computes(self) -> bool:
+        """Say whether the process or one of its loader processes computes at this moment."""
+        pids = [self._process.pid]
+        if _computing(pids):
+            return True
+        with contextlib.suppress(psutil.NoSuchProcess):
+            pids += [child.pid for child in self._process.children(recursive=True)]
+        return len(pids) > 1 and _computing(pids)
 
     def _cpu_seconds(self) -> float:
         """Return what the process and its children have computed so far."""
@@ -198,3 +275,18 @@ class WorkerProcess:
             log.seek(max(0, self._log.stat().st_size - STDERR_BYTES))
             lines = log.read().decode(errors="replace").splitlines()[-STDERR_LINES:]
         return "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"
+
+
+def _computing(pids: Sequence[int]) -> bool:
+    began, before = time.perf_counter(), _cpu_clock(pids)
+    time.sleep(LOOK_SECONDS)
+    return _cpu_clock(pids) - before > COMPUTING * (time.perf_counter() - began)
+
+
+def _cpu_clock(pids: Sequence[int]) -> float:
+    """Return the CPU seconds of some processes, to the nanosecond, without help from them. Linux only."""
+    seconds = 0.0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended
+            seconds += time.clock_gettime((~pid << 3) | 2)  # see `man 3 clock_getcpuclockid`
+    return seconds

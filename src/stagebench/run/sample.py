@@ -22,6 +22,8 @@ class Sample:
     """How often the system took the processor from one of the worker process's threads, meanwhile."""
     outcome: dict[str, Any]
     """What the stage did, for its checks; see `stages.stage.Stage.outcome`."""
+    began: float | None = None
+    """On the system's monotonic clock; None from an older version of this package."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ProcessRecord:
     """Most GPU memory that the framework held at once for tensors; None on the CPU."""
     pictures: dict[str, str] | None = None
     """Of data loading, in the first process: what its images look like; see `pictures.py`."""
+    interleave: str = "rounds"
+    """How its rounds took turns with those of its rivals: in `slices`, or as whole `rounds`."""
     profile: list[dict[str, Any]] | None = None
     """With `--profile`, in the first process: the costliest `contract.Operation`s."""
     trace: str | None = None

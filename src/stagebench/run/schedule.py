@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import count
+from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from stagebench.case import Case, Workload, from_plain
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import RuntimeInfo, UnavailableError
 from stagebench.run.environments import Environment
 from stagebench.run.peak import PeakRates
-from stagebench.run.process import WorkerError, WorkerProcess
+from stagebench.run.process import Patience, WorkerError, WorkerProcess
 from stagebench.run.sample import Failure, Measurement, ProcessRecord, Sample
 from stagebench.run.scratch import scratch_folder
+from stagebench.run.slices import Execution, execute_in_slices
 from stagebench.stages import STAGES
 
 T = TypeVar("T")
@@ -48,6 +50,8 @@ class Schedule:
     """Seconds that a worker process may take for each step: to start, to set up, to execute and check."""
     threads: int | None = None
     """Threads and processors of each worker process; None: the framework's own choice."""
+    interleave: Literal["slices", "rounds"] = "slices"
+    """How rivals take turns: in time slices of a round, where that is possible, or by whole rounds."""
     retain_memory: bool = False
     """Whether a worker process keeps what it frees; else its C library decides."""
 
@@ -174,15 +178,21 @@ def _measure_in_fresh_processes(
             if not run.failure:
                 latest[run.case] = run.cold.seconds
         measure_peak()
+        sliced = schedule.interleave == "slices" and all(run.can_be_sliced for run in runs if not run.failure)
         began = monotonic()
         for number, turn in enumerate(turns(runs)):
             if _enough(stage, number, turn, schedule.rounds, monotonic() - began):
                 break
-            for run in turn:
-                tell(run, f"round {number + 1}")
-                run.attempt(run.execute_round)
-                if not run.failure:
-                    latest[run.case] = run.rounds[-1].seconds
+            left = [run for run in turn if not run.failure]
+            if sliced and len(left) > 1:
+                for run in left:
+                    tell(run, f"round {number + 1}")
+                _execute_in_slices(left)
+            else:
+                for run in left:
+                    tell(run, f"round {number + 1}")
+                    run.attempt(run.execute_round)
+            latest |= {run.case: run.rounds[-1].seconds for run in left if not run.failure}
         measure_peak()
         for run in runs:
             run.attempt(run.finish, repeat == 1)
@@ -202,6 +212,15 @@ def _enough(stage: str, rounds: int, runs: Sequence[_CaseRun], wanted: int | Non
     return rounds >= MAXIMUM_ROUNDS or spent >= ROUND_SECONDS * len(running)
 
 
+def _execute_in_slices(runs: Sequence[_CaseRun]) -> None:
+    executions = [
+        Execution(run.worker, [run.cold, *run.rounds][-1].seconds, run.patience("execute")) for run in runs
+    ]
+    execute_in_slices(executions)
+    for run, execution in zip(runs, executions, strict=True):
+        run.attempt(run.take_round, execution)
+
+
 class _CaseRun:
     """One case in one fresh worker process. After a failure it does nothing more."""
 
@@ -211,9 +230,10 @@ class _CaseRun:
         self.case = case
         self.stage = stage
         self.folder = folder
-        self.timeout = schedule.stage_timeout
+        self.timeout = inf if schedule.stage_timeout is None else schedule.stage_timeout
         self.doing = "starting"
         self.failure: Failure | None = None
+        self.interleave = "rounds"
         self.rounds: list[Sample] = []
 
     def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
@@ -243,20 +263,40 @@ class _CaseRun:
         )
 
     def wait_until_open(self) -> None:
-        self.runtime = self._read(RuntimeInfo, self.worker.receive(self.timeout, "starting"))
+        self.runtime = self._read(RuntimeInfo, self.worker.receive(self.patience("")))
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
         self._request("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
         self.cold = self._execute()
 
+    @property
+    def can_be_sliced(self) -> bool:
+        """Whether the process may be stopped within a round: a GPU would go on computing meanwhile."""
+        return (
+            self.case.device == "cpu"
+            and not STAGES[self.stage].keeps_time
+            and self.cold.began is not None
+            and self.worker.can_pause
+        )
+
     def execute_round(self) -> None:
         self.rounds.append(self._execute())
+
+    def take_round(self, execution: Execution) -> None:
+        """Take what was executed in slices, without the time in which the process stood still."""
+        if execution.error:
+            raise execution.error
+        sample, self.interleave = self._read(Sample, execution.answer), "slices"
+        began = sample.began or 0.0
+        paused = execution.paused_within(began, began + sample.seconds)
+        self.rounds.append(replace(sample, seconds=sample.seconds - paused))
 
     def finish(self, first: bool) -> None:
         peaks = self._request("peaks")
         pictures = self._request("pictures") if first and self.stage == "data_loading" else None
         known = {"runtime": self.runtime, "cold": self.cold, "rounds": self.rounds, "pictures": pictures}
+        known["interleave"] = self.interleave
         self.record = self._read(ProcessRecord, {**peaks, **known})
 
     def profile(self, folder: Path) -> None:
@@ -265,6 +305,9 @@ class _CaseRun:
         with suppress(UnavailableError):  # of a framework without a profiler, the times stay
             operations = self._request("profile", path=trace)
             self.record = replace(self.record, profile=operations, trace=str(trace))
+
+    def patience(self, method: str) -> Patience:
+        return Patience(self.timeout, f"{self.doing}, {method}" if method else self.doing)
 
     def _execute(self) -> Sample:
         return self._read(Sample, self._request("execute"))
@@ -280,4 +323,4 @@ class _CaseRun:
 
     def _request(self, method: str, **arguments: Any) -> Any:
         self.worker.send(method, **arguments)
-        return self.worker.receive(self.timeout, f"{self.doing}, {method}")
+        return self.worker.receive(self.patience(method))

@@ -192,9 +192,12 @@ def _pin_threads(threads: int) -> None:
 def _die_with_parent() -> None:
     """Leave Ctrl-C to the pytest process, and never outlive it, even if it is killed.
 
+    Loader processes are stopped and continued with this process: they are its group.
+
     Where memory runs out, the system is to end this process and not the one that holds the results.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)
     kill_with_parent()
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # e.g. /proc is read-only

@@ -50,6 +50,8 @@ class Stage(ABC):
     traits: ClassVar[tuple[Trait, ...]] = ()
     minimum_rounds: ClassVar[int] = 5
     """In each process, where their number is not given."""
+    keeps_time: ClassVar[bool] = False
+    """Whether it takes times within `run`, which a process that is stopped meanwhile would take wrongly."""
     on_host: ClassVar[bool] = False
     """Whether its work is the processor's on every device."""
 

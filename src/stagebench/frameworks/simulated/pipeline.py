@@ -49,9 +49,8 @@ class Pipeline(contract.Pipeline):
         self.matrix = np.zeros((3, workload.classes), np.float32)
         self.epochs_trained = 0
         generator = np.random.default_rng()
-        self.costs = {
-            stage: Cost(**what.get("cost", {})).process(generator) for stage, what in self.script.items()
-        }
+        self.costs = {stage: Cost(**what.get("cost", {})) for stage, what in self.script.items()}
+        self.processes = {stage: cost.process(generator) for stage, cost in self.costs.items()}
         self._act("opening")
 
     def load_data(self) -> list[NDArray[np.int64]]:
@@ -135,7 +134,7 @@ class Pipeline(contract.Pipeline):
         script = self.script.get(stage)
         if script is None or self.case.workers != script.get("workers", self.case.workers):
             return None
-        time.sleep(self.costs[stage](time.time()))
+        self.costs[stage].spend(self.processes[stage](time.time()))
         fault: str | None = script.get("fault")
         if fault in FAULTS:
             FAULTS[fault](self.manifest)

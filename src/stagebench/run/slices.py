@@ -1,0 +1,89 @@
+"""Rounds that share every moment of the machine: in time slices, while all other processes stand still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from stagebench.frameworks.contract import UnavailableError
+from stagebench.run.process import Patience, WorkerError, WorkerProcess
+
+SLICE_SECONDS = 0.05
+"""Own time of a process in a slice."""
+LOOK_AGAIN_SECONDS = 0.001
+"""After which a process that was waiting for something is looked at again."""
+
+
+@dataclass
+class Execution:
+    """A round of one worker process, from its request to its answer."""
+
+    worker: WorkerProcess
+    expected_seconds: float
+    """How long it takes, about: the processes of a group are to come to their ends together."""
+    patience: Patience
+    pauses: list[tuple[float, float]] = field(default_factory=list)
+    """When the process stood still, on the system's monotonic clock."""
+    answer: Any = None
+    error: WorkerError | UnavailableError | None = None
+    _began: bool = False
+    _paused_at: float | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of the expected time that was spent."""
+        return self.patience.waited / self.expected_seconds
+
+    def advance(self, alone: bool) -> bool:
+        """Let it execute for a slice, or to its end if it is `alone`; says whether it has come to its end."""
+        try:
+            if not self._began:
+                self._began = True
+                self.worker.send("execute")
+            elif self._paused_at is not None:
+                self.pauses.append((self._paused_at, perf_counter()))
+                self._paused_at = None
+                self.worker.resume()
+            if not alone and not self.worker.answers_within(SLICE_SECONDS, self.patience):
+                return False
+            self.answer = self.worker.receive(self.patience)
+        except (WorkerError, UnavailableError) as error:
+            self.error = error
+        return True
+
+    def pause(self) -> bool:
+        """Stop it, once it is not waiting for something; says whether it has come to its end meanwhile."""
+        try:
+            while not self.worker.pause():
+                if self.worker.answers_within(LOOK_AGAIN_SECONDS, self.patience):
+                    self.answer = self.worker.receive(self.patience)
+                    return True
+        except (WorkerError, UnavailableError) as error:
+            self.error = error
+            return True
+        self._paused_at = perf_counter()
+        return False
+
+    def paused_within(self, began: float, ended: float) -> float:
+        """Return the seconds between two moments in which it stood still."""
+        return sum(max(0.0, min(ended, to) - max(began, since)) for since, to in self.pauses)
+
+
+def execute_in_slices(executions: Sequence[Execution]) -> None:
+    """Execute one round of each, in turns of `SLICE_SECONDS`; a shorter one is executed in one go.
+
+    The next slice is that of the process which is furthest behind, so that a round that takes three times as
+    long has three times as many slices, and both are spread over the same moments.
+    """
+    left = list(executions)
+    running: Execution | None = None
+    while left:
+        one = min(left, key=lambda execution: execution.progress)
+        if running is not None and running is not one and running.pause():
+            left.remove(running)
+        running = one
+        if one.advance(alone=len(left) == 1):
+            left.remove(one)
+            running = None
