@@ -21,7 +21,7 @@ from stagebench.run.slices import Execution, execute_in_slices
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the CPU clock of a process")
 
-COMPUTES = {"seconds": 0.3, "computing": 1.0}
+COMPUTES = {"seconds": 0.5, "computing": 1.0}
 SLEEPS = {"seconds": 0.3}
 
 
@@ -47,7 +47,7 @@ def processes(tmp_path, monkeypatch, small_dataset):
         yield start
 
 
-def rounds_of(*workers, expected=0.3, **patience):
+def rounds_of(*workers, expected=0.5, **patience):
     executions = [Execution(worker, expected, Patience(**patience)) for worker in workers]
     execute_in_slices(executions)
     return executions
@@ -80,9 +80,9 @@ def test_what_a_process_waits_for_counts_in_full(processes):
 
 
 def test_a_round_that_takes_three_times_as_long_is_spread_over_the_same_moments(processes):
-    long = {"cost": {"seconds": 0.9, "computing": 1.0}}
+    long = {"cost": {"seconds": 1.5, "computing": 1.0}}
     workers = processes({"cost": COMPUTES}, long)
-    executions = [Execution(w, seconds, Patience()) for w, seconds in zip(workers, (0.3, 0.9), strict=True)]
+    executions = [Execution(w, seconds, Patience()) for w, seconds in zip(workers, (0.5, 1.5), strict=True)]
     execute_in_slices(executions)
 
     short, long = executions
@@ -99,10 +99,10 @@ def test_loader_processes_stand_still_with_their_worker_process(processes):
 
     while not worker.pause():  # it computes nothing itself, but its loader does
         time.sleep(0.01)
-    state = psutil.Process(pid).status()
+    states = {psutil.Process(pid).status() for _ in range(20) if not time.sleep(0.01)}
     worker.resume()
 
-    assert state == psutil.STATUS_STOPPED
+    assert psutil.STATUS_STOPPED in states
 
 
 @pytest.mark.fault("a worker process that dies, hangs or raises while its rival is stopped", "its case fails")
@@ -120,9 +120,8 @@ def test_a_stopped_process_loses_no_time(processes):
     executions = rounds_of(*processes(*[{"cost": COMPUTES}] * 4))
 
     for execution in executions:
-        answered_after = execution.answer["seconds"] - stood_still(execution)
-        assert execution.patience.waited == pytest.approx(answered_after, abs=0.5)
-        assert execution.patience.waited < 0.8 * (execution.patience.waited + stood_still(execution))
+        stood = sum(to - since for since, to in execution.pauses)
+        assert execution.patience.waited < 0.6 * (execution.patience.waited + stood)
 
 
 def test_time_is_up_where_the_process_itself_took_too_long(processes):

@@ -70,6 +70,9 @@ class Framework:
     grows in four epochs, in units of these."""
     defaults: Mapping[str, str] = field(default_factory=dict)
     """By axis, the value that its default is: asked for by name, it is the same case."""
+    sleeping_recipes: tuple[str, ...] = ()
+    """Recipes whose loading of data sleeps by the clock beside computing: such a sleep goes on while the
+    process is stopped, so that it is measured in whole rounds."""
     export_formats: tuple[ExportFormat, ...] = ()
     """The first one is the framework's own."""
     implements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from stagebench.plugin.option_values import (
 )
 from stagebench.plugin.presets import PRESETS
 from stagebench.run.environments import Environment
-from stagebench.run.schedule import ROUND_SECONDS, Schedule
+from stagebench.run.schedule import INTERLEAVE, ROUND_SECONDS, Schedule
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES
 from stagebench.stages.stage import Stage
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
@@ -153,6 +153,12 @@ OPTIONS = (
         "e.g. 2%: start more processes until the interval of each ratio is within +- this",
     ),
     Option("--max-time", positive_number, Schedule.max_time, "seconds for --within, in each group"),
+    Option(
+        "--interleave",
+        one_of(*INTERLEAVE),
+        Schedule.interleave,
+        "how rivals take turns: in time slices of a round where that is possible, or by whole rounds",
+    ),
     Option(
         "--stage-timeout",
         positive_number,

@@ -9,10 +9,11 @@ from itertools import count
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from stagebench.case import Case, Workload, from_plain
 from stagebench.datasets.manifest import Manifest
+from stagebench.frameworks import FRAMEWORKS
 from stagebench.frameworks.contract import RuntimeInfo, UnavailableError
 from stagebench.run.environments import Environment
 from stagebench.run.peak import PeakRates
@@ -24,6 +25,7 @@ from stagebench.stages import STAGES
 
 T = TypeVar("T")
 
+INTERLEAVE = ("slices", "rounds")
 MAXIMUM_ROUNDS = 200
 ROUND_SECONDS = 2.0
 """Where the number of rounds is not given, they and their checks go on until they took this long per case."""
@@ -50,8 +52,8 @@ class Schedule:
     """Seconds that a worker process may take for each step: to start, to set up, to execute and check."""
     threads: int | None = None
     """Threads and processors of each worker process; None: the framework's own choice."""
-    interleave: Literal["slices", "rounds"] = "slices"
-    """How rivals take turns: in time slices of a round, where that is possible, or by whole rounds."""
+    interleave: str = INTERLEAVE[0]
+    """How rivals take turns: in time slices of a round where that is possible, or by whole rounds."""
     retain_memory: bool = False
     """Whether a worker process keeps what it frees; else its C library decides."""
 
@@ -272,10 +274,12 @@ class _CaseRun:
 
     @property
     def can_be_sliced(self) -> bool:
-        """Whether the process may be stopped within a round: a GPU would go on computing meanwhile."""
+        """Whether the process may be stopped within a round: a GPU or a sleep would go on meanwhile."""
+        sleeps = self.case.recipe in FRAMEWORKS[self.case.framework].sleeping_recipes
         return (
             self.case.device == "cpu"
             and not STAGES[self.stage].keeps_time
+            and not (sleeps and "loads_data" in STAGES[self.stage].traits)
             and self.cold.began is not None
             and self.worker.can_pause
         )

@@ -10,7 +10,7 @@ from typing import Any
 from stagebench.frameworks.contract import UnavailableError
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
 
-SLICE_SECONDS = 0.05
+SLICE_SECONDS = 0.1
 """Own time of a process in a slice."""
 LOOK_AGAIN_SECONDS = 0.001
 """After which a process that was waiting for something is looked at again."""
