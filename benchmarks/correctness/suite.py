@@ -18,7 +18,14 @@ from stagebench.datasets import cifar100, folder, synthetic  # noqa: F401
 from stagebench.frameworks import INSTALLED
 
 BENCHMARKS = Path(__file__).parents[1]
-TINY = ("--train-images=40", "--test-images=20", "--classes=4", "--rounds=2", "--devices=cpu")
+TINY = (
+    "--train-images=40",
+    "--test-images=20",
+    "--classes=4",
+    "--rounds=2",
+    "--processes=1",
+    "--devices=cpu",
+)
 ANY_FRAMEWORK = [
     "simulated",
     *(pytest.param(name, marks=pytest.mark.nightly("a session of a real framework")) for name in INSTALLED),

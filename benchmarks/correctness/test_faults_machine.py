@@ -22,9 +22,9 @@ from stagebench.machine import memory
 from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
 from stagebench.plugin.progress import Progress
+from stagebench.run.conditions import Conditions, Schedule
 from stagebench.run.environments import Environment
 from stagebench.run.sample import Failure
-from stagebench.run.schedule import Conditions, Schedule
 from stagebench.run.session import Session
 from stagebench.stages import STAGES
 from stagebench.statistics.ranking import width_of

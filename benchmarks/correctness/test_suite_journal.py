@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from stagebench.case import Case, Workload
+from stagebench.run.conditions import Conditions, Schedule
 from stagebench.run.environments import Environment
 from stagebench.run.fingerprint import differences, fingerprint
 from stagebench.run.journal import Journal
 from stagebench.run.sample import Failure
-from stagebench.run.schedule import Conditions, Schedule
 from suite import start_suite, wait_for
 
 HANG = '{"training": {"fault": "hang"}}'

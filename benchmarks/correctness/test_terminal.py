@@ -14,7 +14,7 @@ from stagebench.plugin.progress import Progress, roughly
 from stagebench.report.terminal import break_evens, summary_lines
 from stagebench.results.info import Info
 from stagebench.results.result import Result
-from stagebench.run.schedule import Status
+from stagebench.run.conditions import Status
 from stagebench.statistics.group import Group
 from stagebench.statistics.prior import Prior
 

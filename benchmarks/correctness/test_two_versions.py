@@ -17,10 +17,13 @@ from stagebench.machine.noise_store import (
     SeenSpread,
     kind_of_case,
 )
+from stagebench.run.conditions import Conditions, Schedule
 from stagebench.run.environments import Environment
+from stagebench.run.peak import PeakRates
+from stagebench.run.pool import WorkerPool
 from stagebench.run.process import WorkerProcess
 from stagebench.run.sample import Failure, Measurement
-from stagebench.run.schedule import Conditions, Schedule, measure_group
+from stagebench.run.schedule import Means, measure_group
 from stagebench.run.worker import Worker
 
 CASE = Case("simulated", "simulated")
@@ -41,8 +44,11 @@ def measured(small_dataset: Manifest, monkeypatch: pytest.MonkeyPatch):
         environments = {
             case.environment: Environment(case.environment, "simulated") for case in (CASE, OTHER)
         }
-        conditions = Conditions(Workload(100), small_dataset, environments, Schedule(rounds=1))
-        return measure_group("training", [CASE, OTHER], conditions, lambda _: None, lambda _: 0.0)
+        conditions = Conditions(Workload(100), small_dataset, environments, Schedule(rounds=1, processes=1))
+        with WorkerPool() as pool:
+            peak = PeakRates(conditions.workload, small_dataset.paths("train"), None, pool)
+            means = Means(pool, peak, lambda _: 0.0)
+            return measure_group("training", [CASE, OTHER], conditions, means, lambda _: None)
 
     return measure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -13,6 +13,7 @@ from stagebench.case import Case, Workload
 from stagebench.datasets.cache import default_cache_folder
 from stagebench.datasets.manifest import Manifest
 from stagebench.plugin.collection import case_of, is_measured, stage_of
+from stagebench.plugin.deciding import Deciding
 from stagebench.plugin.exit import exit_if_impossible
 from stagebench.plugin.noise import NOISE, Noise
 from stagebench.plugin.progress import Progress, progress_of
@@ -21,9 +22,9 @@ from stagebench.plugin.saved_run import RECORD
 from stagebench.plugin.session_options import SETTINGS
 from stagebench.results.measured import info_of
 from stagebench.results.result import Result
+from stagebench.run.conditions import Conditions
 from stagebench.run.journal import Journal
 from stagebench.run.sample import Measurement
-from stagebench.run.schedule import Conditions
 from stagebench.run.session import Session
 from stagebench.run.trained import trained_weights
 from stagebench.stages import STAGES
@@ -43,7 +44,7 @@ def measuring(
     workload: Workload,
     journal: Journal,
     progress: Progress,
-) -> Session:
+) -> Iterator[Session]:
     """Measure the groups of all selected tests."""
     config = request.config
     settings = config.stash[SETTINGS]
@@ -51,15 +52,19 @@ def measuring(
     conditions = Conditions(
         workload, manifest, settings.environments, settings.schedule, profiles=settings.values["profile"]
     )
-    config.stash[NOISE] = Noise(default_cache_folder(), conditions)
+    config.stash[NOISE] = noise = Noise(default_cache_folder(), conditions)
+    cases = [(stage_of(item), case_of(item)) for item in selected]
+    stages = {case.group(stage): stage for stage, case in cases}
+    deciding = Deciding(noise, workload, manifest, settings.values["smallest"], stages)
     with exit_if_impossible():
         session = Session(
-            [(stage_of(item), case_of(item)) for item in selected],
+            cases,
             conditions,
             default_cache_folder(),
             journal,
             progress,
             width_of,
+            deciding.needs,
             trained=partial(trained_weights, settings.environments, workload, settings.dataset_request),
             against_itself=settings.values["noise"],
             estimated=settings.preset.estimated,
@@ -68,7 +73,8 @@ def measuring(
         recipes = {(case.framework, case.recipe) for case in map(case_of, selected)}
         frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
         config.stash[RECORD].differences += measure_all_differences(frameworks, progress.finish)
-    return session
+    with session:
+        yield session
 
 
 @pytest.fixture

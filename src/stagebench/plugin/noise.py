@@ -15,8 +15,8 @@ from stagebench.machine.noise_store import NoiseStore, SeenLevel, SeenSpread, ki
 from stagebench.results.info import KnownDrift, KnownSpread
 from stagebench.results.record import Record
 from stagebench.results.result import Result
+from stagebench.run.conditions import Conditions
 from stagebench.run.sample import Failure, Measurement
-from stagebench.run.schedule import Conditions
 from stagebench.statistics.drift import Level, drift_of
 from stagebench.statistics.group import Group, groups_of
 from stagebench.statistics.knowledge import pair_of
@@ -36,7 +36,9 @@ class Noise:
         self._store = NoiseStore(
             folder,
             workload={**plain(conditions.workload), "data set": conditions.manifest.fingerprint},
-            schedule={name: getattr(schedule, name) for name in ("rounds", "threads", "retain_memory")},
+            schedule={
+                name: getattr(schedule, name) for name in ("rounds", "threads", "interleave", "retain_memory")
+            },
         )
         self._of_equal: list[SeenSpread] = []
         self._not_kept = ""
@@ -48,8 +50,8 @@ class Noise:
             seen = spread_of_equal(log_ratios(result.seconds, copy.seconds))
             self._of_equal.append(SeenSpread(stage, (kind, kind), seen.value, seen.freedom))
 
-    def complete(self, record: Record) -> None:
-        """Add to a session's record what is known of its noise, and keep what it has shown itself."""
+    def recall(self, record: Record) -> None:
+        """Add to a record what earlier sessions, and this one's A/A comparisons, tell of its noise."""
         for result in record.results:
             result.info.kind = self._kind(result.case)
         stages = {result.stage for result in record.results}
@@ -57,6 +59,10 @@ class Noise:
         record.known = convert([asdict(one) for one in known], list[KnownSpread])
         drifts = drift_of(Level(one.stage, one.case, one.level, one.error) for one in self._store.levels())
         record.drifts = [KnownDrift(s, d.value, d.freedom) for s, d in drifts.items() if s in stages]
+
+    def complete(self, record: Record) -> None:
+        """Add to a session's record what is known of its noise, and keep what it has shown itself."""
+        self.recall(record)
         groups = groups_of(record.results)
         spreads = [one for group in groups for one in _spreads_of(group)]
         try:

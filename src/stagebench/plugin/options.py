@@ -20,9 +20,10 @@ from stagebench.plugin.option_values import (
     smallest_difference,
     threads,
 )
-from stagebench.plugin.presets import PRESETS
+from stagebench.plugin.presets import PRESETS, QUICK
+from stagebench.run.conditions import INTERLEAVE, Schedule
 from stagebench.run.environments import Environment
-from stagebench.run.schedule import INTERLEAVE, ROUND_SECONDS, Schedule
+from stagebench.run.schedule import ROUND_SECONDS
 from stagebench.stages import DEPLOYMENT, PIPELINE, STAGES
 from stagebench.stages.stage import Stage
 from stagebench.statistics.verdict import SMALLEST_DIFFERENCE
@@ -136,15 +137,22 @@ OPTIONS = (
         "--rounds",
         integer(1),
         Schedule.rounds,
-        "timed rounds in each fresh process",
+        "timed rounds in each process",
         f"{Stage.minimum_rounds}, and more of a short stage, until they take {ROUND_SECONDS:g} s",
     ),
     Option(
         "--processes",
         integer(1),
         Schedule.processes,
-        "fresh processes for each case",
-        f"{Schedule.processes}; with --noise {NOISE_PROCESSES}",
+        "processes for each case, without a budget",
+        f"{Schedule.processes} and more; with --noise {NOISE_PROCESSES}",
+    ),
+    Option(
+        "--budget",
+        positive_number,
+        Schedule.budget,
+        "seconds for all: what is left after --processes goes to further ones of undecided groups",
+        f"{PRESETS[QUICK].values['budget']} with the preset {QUICK}, else none",
     ),
     Option(
         "--within",
@@ -197,7 +205,7 @@ OPTIONS = (
 PRESET = Option(
     "--preset",
     one_of(*PRESETS),
-    "quick",
+    QUICK,
     "what stands in for the defaults: "
     + "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items()),
 )

@@ -9,6 +9,7 @@ from typing import Any
 from stagebench.article.published_results import OF_ROWS, PublishedResult, published_results
 from stagebench.case import AXES, Case
 
+QUICK = "quick"
 STANDS_FOR = {"simulated": "torch"}
 """Whose rows a framework gets that the article has none of: the suite's own tests run on `simulated`."""
 
@@ -68,6 +69,7 @@ def _article() -> Preset:
             "epochs": epochs,
             "seed": 25,
             "rounds": 1,
+            "processes": 1,
         },
         rows,
     )
@@ -89,12 +91,13 @@ def _large() -> Preset:
             "image_size": 128,
             "epochs": 1,  # not stated by the article
             "rounds": 1,
+            "processes": 1,
         },
     )
 
 
 PRESETS: Mapping[str, Preset] = {
-    "quick": Preset("the defaults, minutes", estimated=False),
+    QUICK: Preset("the defaults, minutes", {"budget": 300}, estimated=False),
     "article": _article(),
     "large": _large(),
 }

@@ -13,9 +13,9 @@ import pytest
 from stagebench.report.formats import duration
 from stagebench.report.terminal import brief
 from stagebench.run.aa_copy import is_aa_copy
+from stagebench.run.conditions import Conditions, Status
 from stagebench.run.journal import Results
 from stagebench.run.sample import Failure, Measurement
-from stagebench.run.schedule import Conditions, Status
 from stagebench.statistics.ranking import width_of
 
 REDRAW_SECONDS = 0.2

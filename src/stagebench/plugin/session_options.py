@@ -14,8 +14,8 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.frameworks import FRAMEWORKS, INSTALLED
 from stagebench.plugin.options import NOISE_PROCESSES, NONE, OPTIONS, PRESET, option_name
 from stagebench.plugin.presets import PRESETS, Preset
+from stagebench.run.conditions import Schedule
 from stagebench.run.environments import Environment
-from stagebench.run.schedule import Schedule
 from stagebench.stages import STAGES, matrix
 
 SETTINGS = pytest.StashKey["SessionOptions"]()
@@ -47,6 +47,9 @@ class SessionOptions:
                 default = option.default() if callable(option.default) else option.default
                 value = preset.values.get(option.name, default)
             values[option.name] = value
+        fixed = given("processes") or given("within") or values["noise"]
+        if fixed and given("budget") is None:
+            values["budget"] = None
         if values["noise"] and given("processes") is None:
             values["processes"] = NOISE_PROCESSES
         names = [environment.name for environment in values["env"]]

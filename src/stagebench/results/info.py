@@ -68,7 +68,7 @@ class Info(Struct, kw_only=True):
     """Images that one round saw."""
     images_per_second: Amount | None = None
     cold_seconds: Seconds
-    """Median of the processes' first executions."""
+    """Median of the first executions in fresh processes."""
     cpu_seconds: list[Amount] | None = None
     """User and system time of each round, as are page faults and switches."""
     peak_rss_bytes: Count
@@ -77,6 +77,8 @@ class Info(Struct, kw_only=True):
     page_faults: list[Count] | None = None
     involuntary_switches: list[Count] | None = None
     processes: Count | None = None
+    fresh_processes: Count | None = None
+    """Those in which nothing was executed before: the figures of cold starts and memory are theirs."""
     rounds_per_process: Annotated[list[Annotated[int, Meta(ge=1, le=LARGEST)]], Meta(min_length=1)]
     interleave: Text | None = None
     """How rounds took turns with those of rivals: in `slices`, or as whole `rounds`."""

@@ -23,6 +23,7 @@ PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload, manifest: Manifest) -> Info:
     """Return all but the noise, which is known when everything is measured."""
     first = measurement.processes[0]
+    fresh = [process for process in measurement.processes if process.fresh]
     cold = [process.cold.outcome for process in measurement.processes]
     rounds = [sample.outcome for sample in measurement.rounds]
     last = (first.rounds or [first.cold])[-1].outcome
@@ -36,13 +37,14 @@ def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload
         device_name=first.runtime.device_name or cpu_name(),
         threads=first.runtime.threads,
         images_per_second=images / typical if images and typical else None,
-        cold_seconds=median(process.cold.seconds for process in measurement.processes),
+        cold_seconds=median(process.cold.seconds for process in fresh),
         cpu_seconds=[sample.cpu_seconds for sample in measurement.rounds],
-        peak_rss_bytes=max(process.peak_rss_bytes for process in measurement.processes),
-        peak_gpu_bytes=max(p.peak_gpu_bytes or 0 for p in measurement.processes) or None,
+        peak_rss_bytes=max(process.peak_rss_bytes for process in fresh),
+        peak_gpu_bytes=max(process.peak_gpu_bytes or 0 for process in fresh) or None,
         page_faults=[sample.page_faults for sample in measurement.rounds],
         involuntary_switches=[sample.involuntary_switches for sample in measurement.rounds],
         processes=len(measurement.processes),
+        fresh_processes=len(fresh),
         rounds_per_process=[len(process.rounds) for process in measurement.processes],
         interleave=first.interleave,
         stopped_by=measurement.stopped_by,

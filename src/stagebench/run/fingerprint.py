@@ -11,7 +11,7 @@ from typing import Any
 
 from stagebench.case import Case, plain
 from stagebench.machine.info import machine_info
-from stagebench.run.schedule import Conditions
+from stagebench.run.conditions import Conditions
 
 Fingerprint = dict[str, Any]
 """By name, in plain JSON values."""

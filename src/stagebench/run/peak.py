@@ -7,15 +7,15 @@ done in another way.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from stagebench.case import Case, Workload
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.info import has_avx512, usable_threads
+from stagebench.run.pool import WorkerPool
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
 from stagebench.run.sample import Measurement
 from stagebench.stages import STAGES
@@ -54,52 +54,51 @@ def _least_work(stage: str, case: Case, workload: Workload, outcome: Mapping[str
 
 
 class PeakRates:
-    """What this machine does at best, measured between the rounds in a process without a framework."""
+    """What this machine does at best, measured beside the groups of a session in one process of its own.
 
-    def __init__(self, stage: str, workload: Workload, files: Sequence[str], threads: int | None) -> None:
-        self._stage, self._workload, self._files = stage, workload, files[:JPEGS]
+    It imports no framework. The best of all moments counts.
+    """
+
+    def __init__(
+        self, workload: Workload, files: Sequence[str], threads: int | None, pool: WorkerPool
+    ) -> None:
+        self._workload, self._files = workload, files[:JPEGS]
         self._threads = threads
-        self.rates: Rates = {}
+        self._pool = pool
         self._worker: WorkerProcess | None = None
+        self._failed = False
+        self.rates: Rates = {}
 
-    def start(self, cases: Sequence[Case], folder: Path, stack: ExitStack) -> None:
-        """Start the process, which writes to the folder and ends with the stack."""
-        self._folder, self._worker = folder, None
-        if not any(FRAMEWORKS[case.framework].imports for case in cases):
+    def measure(self, stage: str, outcomes: Mapping[Case, Mapping[str, Any]]) -> None:
+        """Measure the rates of whatever the stage takes in these cases."""
+        if not any(FRAMEWORKS[case.framework].imports for case in outcomes):
             return  # `simulated` computes nothing that has a peak
-        folder.mkdir()
-        try:
-            worker = WorkerProcess("peak rates", folder, threads=self._threads, variables=_blas_variables())
-            self._worker = stack.enter_context(worker)
-        except WorkerError as error:
-            self._warn(error)
-
-    def measure(self, outcomes: Mapping[Case, Mapping[str, Any]]) -> None:
-        """Measure the rates of whatever the stage takes in these cases; keep the best of all moments."""
-        works = [
-            _least_work(self._stage, case, self._workload, outcome) for case, outcome in outcomes.items()
-        ]
+        works = [_least_work(stage, case, self._workload, outcome) for case, outcome in outcomes.items()]
         resources = sorted({resource for work in works for resource in work or ()})
-        if self._worker is None or not resources:
+        if self._failed or not resources:
             return
-        self._worker.send(
-            "rates",
-            resources=resources,
-            files=[os.fsencode(file) for file in self._files],  # execnet carries text in UTF-8 alone
-            folder=str(self._folder),
-            file_bytes=max(outcome.get("file_bytes", 0) for outcome in outcomes.values()),
-            threads=self._threads or usable_threads(),
-        )
         try:
+            if self._worker is None:
+                self._worker = self._pool.start(
+                    "peak rates", sys.executable, self._threads, variables=_blas_variables()
+                )
+            self._worker.send(
+                "rates",
+                resources=resources,
+                files=[os.fsencode(file) for file in self._files],  # execnet carries text in UTF-8 alone
+                folder=str(self._worker.folder),
+                file_bytes=max(outcome.get("file_bytes", 0) for outcome in outcomes.values()),
+                threads=self._threads or usable_threads(),
+            )
             rates = self._worker.receive(Patience(TIMEOUT, "measuring", ""))
         except WorkerError as error:
-            self._warn(error)
+            self._failed = True
+            warnings.warn(f"{stage}: no % of peak: {error}", stacklevel=1)
         else:
-            self.rates = {name: max(rate, self.rates.get(name, 0.0)) for name, rate in rates.items()}
-
-    def _warn(self, error: WorkerError) -> None:
-        self._worker = None
-        warnings.warn(f"{self._stage}: no % of peak: {error}", stacklevel=1)
+            self.rates = {
+                **self.rates,
+                **{name: max(rate, self.rates.get(name, 0.0)) for name, rate in rates.items()},
+            }
 
 
 def _blas_variables() -> dict[str, str]:

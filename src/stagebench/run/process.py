@@ -101,6 +101,7 @@ class WorkerProcess:
 
         """
         self.name = name
+        self.folder = folder
         pinned = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
         variables = {**pinned, **(variables or {})}
         self._log = folder / "stderr.txt"

@@ -28,7 +28,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What one fresh worker process measured of one case."""
+    """What one worker process measured of one case."""
 
     runtime: RuntimeInfo
     cold: Sample
@@ -40,6 +40,8 @@ class ProcessRecord:
     """Most GPU memory that the framework held at once for tensors; None on the CPU."""
     pictures: dict[str, str] | None = None
     """Of data loading, in the first process: what its images look like; see `pictures.py`."""
+    fresh: bool = True
+    """Whether nothing was executed in it before: else its cold execution and its memory tell little."""
     interleave: str = "rounds"
     """How its rounds took turns with those of its rivals: in `slices`, or as whole `rounds`."""
     profile: list[dict[str, Any]] | None = None

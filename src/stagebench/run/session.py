@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from time import monotonic
-from typing import Protocol
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
 
 from stagebench.case import Case
 from stagebench.datasets.watch import Watch
@@ -15,14 +16,29 @@ from stagebench.frameworks.contract import UnavailableError
 from stagebench.machine.errors import ShortageError
 from stagebench.machine.memory import shortage
 from stagebench.run.aa_copy import aa_copy, is_aa_copy
+from stagebench.run.conditions import Conditions, Status
 from stagebench.run.fingerprint import fingerprint
 from stagebench.run.journal import Journal, Results
 from stagebench.run.machine_lock import machine_lock
+from stagebench.run.peak import PeakRates
+from stagebench.run.pool import WorkerPool
 from stagebench.run.process import WorkerError
 from stagebench.run.sample import Failure, Measurement
-from stagebench.run.schedule import Conditions, Status, Width, measure_group
+from stagebench.run.schedule import Means, Width, measure_group
 from stagebench.stages import STAGES
 
+
+class Need(NamedTuple):
+    """What a group that is undecided needs."""
+
+    step: int
+    """Processes of each case before it is looked at again."""
+    settles: int
+    """Processes that would decide it, if all stays as it is."""
+
+
+Undecided = Callable[[Mapping[str, Results]], Mapping[str, Need]]
+"""Takes what was measured of each group; returns those that are undecided and may yet be decided."""
 Trained = Callable[[Sequence[Case], Callable[[str], None]], Path]
 """Makes the trained weights of some cases of deployment; is told where to say so."""
 
@@ -54,6 +70,7 @@ class Session:
         journal: Journal | None,
         observer: Observer,
         width: Width,
+        undecided: Undecided,
         trained: Trained | None = None,
         against_itself: bool = False,
         estimated: bool = False,
@@ -67,6 +84,7 @@ class Session:
             journal: where finished groups are kept, and those of an interrupted session are found; or None.
             observer: where the user sees how far it is.
             width: takes what was measured of a group; returns the widest +- of its ratios.
+            undecided: takes what was measured of all groups; see `Undecided`.
             trained: makes the trained weights of deployment, given its cases and where to say so.
             against_itself: measure each case together with an A/A copy.
             estimated: tell how long the rest will take after the first group of each stage.
@@ -91,31 +109,91 @@ class Session:
         self._folder = folder
         self._journal = journal
         self._observer = observer
-        self._width = width
+        self._undecided = undecided
+        self._pool = WorkerPool()
+        files = conditions.manifest.paths("train")
+        peak = PeakRates(conditions.workload, files, conditions.schedule.threads, self._pool)
+        self._means = Means(self._pool, peak, width)
         self._watch = Watch(conditions.manifest)
         for group, own in self._groups.items():
             if lack := shortage(STAGES[self._stages[group]], own, conditions.workload, conditions.manifest):
                 raise ShortageError(lack)
         self._results: dict[str, Results] = {}
         self._spent: dict[str, list[float]] = {}
+        self._more_spent: dict[str, float] = {}
         self._estimated = estimated
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
 
     def measured(self, stage: str, case: Case, timed: bool = True) -> Measurement | Failure:
         """Return the case's measurement at the stage; if it is not `timed`, its cold execution alone.
+
+        Where there is a budget, all groups are measured before the first of them is returned: what is left of
+        it goes where it decides.
 
         Raises:
             StorageError: what was measured cannot be kept, or the machine's lock cannot be taken.
 
         """
-        group = case.group(stage)
+        if timed and self._conditions.schedule.budget and not self._results:
+            self._measure_within(self._conditions.schedule.budget)
+        return self._of_group(case.group(stage), timed)[case]
+
+    def _of_group(self, group: str, timed: bool = True) -> Results:
         if group not in self._results:
-            cases, known = self._groups[group], len(self._spent)
+            stage, cases, known = self._stages[group], self._groups[group], len(self._spent)
             results = self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
             self._results[group] = results
             self._observer.measured(f"{self._number(group)} {group}", results, self._conditions)
             if self._estimated and len(self._spent) > known:  # the first group of its stage was measured
                 self._say_how_long()
-        return self._results[group][case]
+        return self._results[group]
+
+    def _measure_within(self, budget: float) -> None:
+        """Measure all groups, then give undecided ones more processes until the seconds are spent.
+
+        First those that are nearest to a decision, by what their processes have taken so far.
+        """
+        began = monotonic()
+        for group in self._groups:
+            self._of_group(group)
+        while needs := self._undecided(self._results):
+            left = budget - (monotonic() - began)
+            costs = {group: self._process_seconds(group) for group in needs}
+            nearest = sorted(needs, key=lambda group: needs[group].settles * costs[group])
+            chosen = next((group for group in nearest if needs[group].step * costs[group] <= left), None)
+            decided = f"{len(self._groups) - len(needs)} of {len(self._groups)} groups are decided"
+            if chosen is None:
+                self._observer.finish(f"{decided}; for more, the budget of {budget:g} s is too short")
+                return
+            step = needs[chosen].step
+            self._observer.finish(f"{decided}; {step} more processes for {chosen}")
+            self._continue(chosen, step)
+
+    def _continue(self, group: str, more: int) -> None:
+        """Measure a group in so many more processes."""
+        stage, cases, began = self._stages[group], self._groups[group], monotonic()
+        earlier = self._results[group]
+        results = self._measure(group, stage, cases, True, earlier, more)
+        self._more_spent[group] = (monotonic() - began) / more
+        self._results[group] = results
+        if self._journal:
+            self._journal.keep(group, fingerprint(stage, cases, self._conditions), results)
+        self._observer.measured(f"{self._number(group)} {group}", results, self._conditions)
+
+    def _process_seconds(self, group: str) -> float:
+        """Return what one more process of each case of a group takes, about."""
+        if group in self._more_spent:
+            return self._more_spent[group]
+        results = self._results[group].values()
+        processes = [one for r in results if isinstance(r, Measurement) for one in r.processes[-1:]]
+        return sum(sample.seconds for one in processes for sample in one.executions)
 
     def aa_copy(self, stage: str, case: Case) -> Measurement | Failure | None:
         """Return what was measured of the copy of a case that was asked for, or None if it has none."""
@@ -161,7 +239,15 @@ class Session:
             self._journal.keep(group, now, results)
         return results
 
-    def _measure(self, group: str, stage: str, cases: list[Case], timed: bool) -> Results:
+    def _measure(
+        self,
+        group: str,
+        stage: str,
+        cases: list[Case],
+        timed: bool,
+        earlier: Results | None = None,
+        more: int = 0,
+    ) -> Results:
         conditions = self._conditions
         if not timed:
             schedule = replace(conditions.schedule, rounds=0, processes=1, within=None)
@@ -176,15 +262,20 @@ class Session:
             self._observer.finish(f"{number} {group}: waiting for another session, which measures here now")
 
         with machine_lock(self._folder, waiting):
-            if lack := shortage(STAGES[stage], cases, conditions.workload, conditions.manifest, "now"):
-                return dict.fromkeys(cases, Failure(lack))
+            needed = STAGES[stage], cases, conditions.workload, conditions.manifest
+            if shortage(*needed, "now"):
+                self._pool.close_idle()
+            if short := shortage(*needed, "now"):
+                return earlier or dict.fromkeys(cases, Failure(short))
             if self._trained and "deploys" in STAGES[stage].traits:
                 try:
                     conditions = replace(conditions, weights=self._weights_of(cases[0].network))
                 except (WorkerError, UnavailableError) as error:
                     return dict.fromkeys(cases, Failure(f"the model to deploy could not be trained: {error}"))
             change = self._watch.change()
-            results = {} if change else measure_group(stage, cases, conditions, report, self._width)
+            results: Results = {}
+            if not change:
+                results = measure_group(stage, cases, conditions, self._means, report, earlier, more)
             change = change or self._watch.change()
         if change:
             return dict.fromkeys(cases, Failure(f"{change}; what is measured on other data does not count"))

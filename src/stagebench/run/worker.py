@@ -62,13 +62,20 @@ class Worker:
         threads: int | None = None,
         retain_memory: bool = False,
         module: str | None = None,
+        thorough: bool = True,
         **others: Any,
     ) -> Any:
         """Import the framework and make the case's pipeline; returns its `RuntimeInfo`.
 
+        A process that had another case before gives up all of it. `thorough` says whether what is the same in
+        all processes of a case is looked at in this one.
+
         The `module` is where `Pipeline` stands, if not where its recipe has it. What a newer version of this
         package asks for beside is passed over.
         """
+        self.__dict__.clear()
+        gc.unfreeze()
+        self.thorough = thorough
         self.case, self.workload = from_plain(Case, case).complete, from_plain(Workload, workload)
         module = module or FRAMEWORKS[self.case.framework].pipeline_module(self.case.recipe)
         _set_environment(FRAMEWORKS[self.case.framework], self.case.device)
@@ -136,6 +143,7 @@ class Worker:
             self.workload,
             Path(folder, f"model{suffix}"),
             start,
+            self.thorough,
         )
         gc.collect()
         gc.freeze()  # else each collection before a round walks the framework's own objects: 0.2 s

@@ -48,7 +48,7 @@ class Stage(ABC):
     colour: ClassVar[str]
     """Of its part of a bar in charts."""
     traits: ClassVar[tuple[Trait, ...]] = ()
-    minimum_rounds: ClassVar[int] = 5
+    minimum_rounds: ClassVar[int] = 2
     """In each process, where their number is not given."""
     keeps_time: ClassVar[bool] = False
     """Whether it takes times within `run`, which a process that is stopped meanwhile would take wrongly."""
@@ -62,6 +62,7 @@ class Stage(ABC):
         workload: Workload,
         path: Path,
         start: StartingPoint | None = None,
+        thorough: bool = True,
     ) -> None:
         self.pipeline = pipeline
         self.checker = checker
@@ -69,9 +70,11 @@ class Stage(ABC):
         case in float32 where a deployed model is compared with it."""
         self.workload = workload
         self.path = path
-        """Where the stage may keep a model file."""
+        """Where the stage may keep a model file, or find that of the case's first process."""
         self.start = start
         """Where deployment starts from."""
+        self.thorough = thorough
+        """Whether what is the same in all processes of the case is looked at in this one."""
         self.set_up()
 
     def set_up(self) -> None:  # noqa: B027  # not every stage needs what earlier stages leave behind

@@ -36,18 +36,18 @@ class Training(Stage):
 
     def outcome(self, result: list[Epoch]) -> dict[str, Any]:
         epochs = [*result]
-        if self.watched is None:
+        if self.thorough and self.watched is None:
             # One more epoch, off the clock: it shows the wait for batches, and that the loss falls.
             self.watched = self.pipeline.watch_training()
             epochs.append(self.watched.epoch)
-        waited = self.watched.data_wait_seconds
+        waited = self.watched and self.watched.data_wait_seconds
         return {
             "images": sum(epoch.images for epoch in result),
             "losses": [epoch.loss for epoch in epochs],
             "accuracies": [epoch.accuracy for epoch in epochs],
             "loss": result[-1].loss,
             "accuracy": result[-1].accuracy,
-            "data_wait_fraction": None if waited is None else waited / self.watched.seconds,
+            "data_wait_fraction": waited / self.watched.seconds if self.watched and waited else waited,
         }
 
     @classmethod

@@ -1,0 +1,159 @@
+"""One case in one worker process, from its start to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stagebench.case import Case, from_plain
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.frameworks.contract import RuntimeInfo, UnavailableError
+from stagebench.run.conditions import Conditions, Schedule
+from stagebench.run.pool import WorkerPool
+from stagebench.run.process import Patience, WorkerError, WorkerProcess
+from stagebench.run.sample import Failure, ProcessRecord, Sample
+from stagebench.run.slices import Execution
+from stagebench.stages import STAGES
+
+T = TypeVar("T")
+
+
+class CaseRun:
+    """One case in one worker process. After a failure it does nothing more."""
+
+    record: ProcessRecord
+    worker: WorkerProcess
+    fresh = True
+
+    def __init__(self, case: Case, stage: str, folder: Path, schedule: Schedule, first: bool) -> None:
+        """Begin with nothing.
+
+        Args:
+            case: what runs.
+            stage: where.
+            folder: for model files; what the case's first process has left there serves the others.
+            schedule: its timeout counts.
+            first: whether it is the case's first process. That one is fresh, and is looked at thoroughly:
+                its cold start and its memory are the case's.
+
+        """
+        self.case = case
+        self.first = first
+        self.stage = stage
+        self.folder = folder
+        self.timeout = inf if schedule.stage_timeout is None else schedule.stage_timeout
+        self.doing = "starting"
+        self.started = False
+        self.failure: Failure | None = None
+        self.interleave = "rounds"
+        self.rounds: list[Sample] = []
+
+    def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
+        if self.failure:
+            return
+        try:
+            step(*arguments)
+        except UnavailableError as reason:
+            self.failure = Failure(str(reason), unavailable=True)
+        except WorkerError as error:
+            self.failure = Failure(str(error))
+
+    def start(self, conditions: Conditions, pool: WorkerPool) -> None:
+        """Let a process import the framework, while the others do the same."""
+        self.folder.mkdir(exist_ok=True)
+        self.weights = conditions.weights
+        threads = conditions.schedule.threads
+        kept = None if self.first else pool.take(self.case, self.stage)
+        self.fresh = kept is None
+        python = conditions.environments[self.case.environment].python
+        self.worker = kept or pool.start(self.case.id, python, threads)
+        self.started = True
+        self.worker.send_open(
+            self.case,
+            conditions.workload,
+            conditions.manifest,
+            threads=threads,
+            retain_memory=conditions.schedule.retain_memory,
+            thorough=self.first,
+        )
+
+    def leave(self, pool: WorkerPool, most: int) -> None:
+        """Keep the process for other groups, `most` of its kind; one that has failed or deployed ends."""
+        if self.failure or "deploys" in STAGES[self.stage].traits:
+            most = 0
+        if self.started:
+            pool.keep(self.case, self.stage, self.worker, most)
+
+    def wait_until_open(self) -> None:
+        self.runtime = self._read(RuntimeInfo, self.worker.receive(self.patience("")))
+
+    def execute_cold(self) -> None:
+        # One case after the other: two that train at the same time take longer than in turn.
+        self._request("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
+        self.cold = self._execute()
+
+    @property
+    def can_be_sliced(self) -> bool:
+        """Whether the process may be stopped within a round: a GPU or a sleep would go on meanwhile."""
+        sleeps = self.case.recipe in FRAMEWORKS[self.case.framework].sleeping_recipes
+        return (
+            self.case.device == "cpu"
+            and not STAGES[self.stage].keeps_time
+            and not (sleeps and "loads_data" in STAGES[self.stage].traits)
+            and self.cold.began is not None
+            and self.worker.can_pause
+        )
+
+    def execute_round(self) -> None:
+        self.rounds.append(self._execute())
+
+    def take_round(self, execution: Execution) -> None:
+        """Take what was executed in slices, without the time in which the process stood still."""
+        if execution.error:
+            raise execution.error
+        sample, self.interleave = self._read(Sample, execution.answer), "slices"
+        began = sample.began or 0.0
+        paused = execution.paused_within(began, began + sample.seconds)
+        self.rounds.append(replace(sample, seconds=sample.seconds - paused))
+
+    def finish(self) -> None:
+        wanted = self.first and self.stage == "data_loading"
+        known = {
+            "runtime": self.runtime,
+            "cold": self.cold,
+            "rounds": self.rounds,
+            "pictures": self._request("pictures") if wanted else None,
+            "interleave": self.interleave,
+            "fresh": self.fresh,
+        }
+        self.record = self._read(ProcessRecord, {**self._request("peaks"), **known})
+
+    def profile(self, folder: Path) -> None:
+        """Have the stage profiled, once its times are taken."""
+        trace = folder.absolute() / self.stage / self.case.id
+        with suppress(UnavailableError):  # of a framework without a profiler, the times stay
+            operations = self._request("profile", path=trace)
+            self.record = replace(self.record, profile=operations, trace=str(trace))
+
+    def patience(self, method: str) -> Patience:
+        return Patience(self.timeout, f"{self.doing}, {method}" if method else self.doing)
+
+    def _execute(self) -> Sample:
+        return self._read(Sample, self._request("execute"))
+
+    def _read(self, cls: type[T], values: Mapping[str, Any]) -> T:
+        """Return what another version of this package may have sent."""
+        try:
+            return from_plain(cls, values)
+        except TypeError as error:
+            raise WorkerError(
+                f"{self.case.id}: its stagebench is too old to measure against: {error}"
+            ) from None
+
+    def _request(self, method: str, **arguments: Any) -> Any:
+        self.worker.send(method, **arguments)
+        return self.worker.receive(self.patience(method))

@@ -1,0 +1,92 @@
+"""Worker processes that live on from one group to the next, so that start and import are paid once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stagebench.case import AXES, Case
+from stagebench.run.process import WorkerProcess
+from stagebench.run.scratch import scratch_folder
+
+
+class WorkerPool:
+    """Starts worker processes and keeps some of those that are done. Use it as a context manager.
+
+    What a case sets before its framework is imported, and what the framework keeps for a whole process (its
+    device, threads, malloc's settings, compiler), must be equal for another case to take its process over.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+        self._started = 0
+        self._idle: dict[Case, list[WorkerProcess]] = {}
+        self._served: dict[WorkerProcess, set[str]] = {}
+        """The groups that each has measured."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def start(
+        self,
+        name: str,
+        python: str,
+        threads: int | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> WorkerProcess:
+        """Start a process, which ends with the pool if not before.
+
+        Raises:
+            WorkerError: it cannot be started.
+
+        """
+        if self._folder is None:
+            self._folder = self._stack.enter_context(scratch_folder())
+        self._started += 1
+        folder = self._folder / str(self._started)
+        folder.mkdir()
+        return self._stack.enter_context(WorkerProcess(name, folder, python, threads, variables))
+
+    def take(self, case: Case, stage: str) -> WorkerProcess | None:
+        """Return a process that was kept and that the case can use, or None.
+
+        One that has measured the stage in this group before is no independent evidence.
+        """
+        idle = self._idle.get(_home(case), [])
+        for worker in idle:
+            if case.group(stage) not in self._served[worker]:
+                idle.remove(worker)
+                worker.name = case.id
+                return worker
+        return None
+
+    def keep(self, case: Case, stage: str, worker: WorkerProcess, most: int) -> None:
+        """Keep a process that has measured a case, if fewer than `most` of its kind are; else it ends."""
+        idle = self._idle.setdefault(_home(case), [])
+        self._served.setdefault(worker, set()).add(case.group(stage))
+        if len(idle) < most:
+            idle.append(worker)
+        else:
+            worker.close()
+
+    def close_idle(self) -> None:
+        """End what is kept, where memory is short."""
+        for workers in self._idle.values():
+            while workers:
+                workers.pop().close()
+
+
+def _home(case: Case) -> Case:
+    """Return what is equal of all cases that can use one process."""
+    free = {name: axis.default for name, axis in AXES.items() if axis.separates and name != "device"}
+    return replace(case.complete, **free)
