@@ -17,7 +17,7 @@ from alive import is_alive
 from stagebench.case import Case, Workload
 from stagebench.run import process as process_module
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
-from stagebench.run.slices import Execution, execute_in_slices
+from stagebench.run.slices import Execution, execute_in_slices, within
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the CPU clock of a process")
 
@@ -56,7 +56,7 @@ def rounds_of(*workers, expected=0.5, **patience):
 def stood_still(execution):
     """Seconds of the round in which the process stood still."""
     began = execution.answer["began"]
-    return execution.paused_within(began, began + execution.answer["seconds"])
+    return within(execution.pauses, began, began + execution.answer["seconds"])
 
 
 def test_processes_that_compute_take_turns_and_stand_still_meanwhile(processes):
@@ -65,7 +65,7 @@ def test_processes_that_compute_take_turns_and_stand_still_meanwhile(processes):
     assert all(len(execution.pauses) >= 3 for execution in executions)
     first, second = executions
     for since, to in first.pauses:  # the other one ran, and did not run beside it
-        assert second.paused_within(since, to) < 0.5 * (to - since)
+        assert within(second.pauses, since, to) < 0.5 * (to - since)
     for execution in executions:
         own = execution.answer["seconds"] - stood_still(execution)
         assert execution.answer["cpu_seconds"] < own < execution.answer["seconds"] - 0.1
@@ -194,3 +194,15 @@ def test_a_session_that_is_stopped_and_continued_goes_on(suite):
     (run,) = suite.saved()
     for one in run["benchmarks"]:  # 2 s would be seen in any round
         assert max(one["stats"]["data"]) < 1.5 + 0.4, "the time in which pytest stood still counts"
+
+
+def test_what_a_process_waits_for_is_a_figure_of_its_own(suite, monkeypatch):
+    half = {"seconds": 0.6, "computing": 0.5, "turn": 0.3}
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": {"cost": half}}))
+    suite.run("--stages=training", "--cache=on").assert_outcomes(passed=1)
+
+    (run,) = suite.saved()
+    for seconds, idle in zip(
+        run["benchmarks"][0]["stats"]["data"], run["benchmarks"][0]["extra_info"]["idle_seconds"], strict=True
+    ):
+        assert 0.1 < idle < 0.9 * seconds

@@ -71,6 +71,8 @@ class Info(Struct, kw_only=True):
     """Median of the first executions in fresh processes."""
     cpu_seconds: list[Amount] | None = None
     """User and system time of each round, as are page faults and switches."""
+    idle_seconds: list[Amount] | None = None
+    """Of each round, when the process computed nothing: it waited, for a disk or for a timer."""
     peak_rss_bytes: Count
     """Highest resident memory of any process."""
     peak_gpu_bytes: Count | None = None

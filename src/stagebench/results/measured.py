@@ -39,6 +39,7 @@ def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload
         images_per_second=images / typical if images and typical else None,
         cold_seconds=median(process.cold.seconds for process in fresh),
         cpu_seconds=[sample.cpu_seconds for sample in measurement.rounds],
+        idle_seconds=[sample.idle_seconds or 0.0 for sample in measurement.rounds],
         peak_rss_bytes=max(process.peak_rss_bytes for process in fresh),
         peak_gpu_bytes=max(process.peak_gpu_bytes or 0 for process in fresh) or None,
         page_faults=[sample.page_faults for sample in measurement.rounds],

@@ -16,7 +16,7 @@ from stagebench.run.conditions import Conditions, Schedule
 from stagebench.run.pool import WorkerPool
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
 from stagebench.run.sample import Failure, ProcessRecord, Sample
-from stagebench.run.slices import Execution
+from stagebench.run.slices import Execution, within
 from stagebench.stages import STAGES
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class CaseRun:
             pool.keep(self.case, self.stage, self.worker, most)
 
     def wait_until_open(self) -> None:
-        self.runtime = self._read(RuntimeInfo, self.worker.receive(self.patience("")))
+        self.runtime = self._read(RuntimeInfo, self.worker.receive(self._patience("")))
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
@@ -108,17 +108,30 @@ class CaseRun:
             and self.worker.can_pause
         )
 
+    def execution(self) -> Execution:
+        """Return a round that is about to begin."""
+        latest = [self.cold, *self.rounds][-1].seconds
+        loads_itself = not isinstance(self.case.workers, int) or self.case.workers == 0
+        return Execution(self.worker, latest, self._patience("execute"), loads_itself)
+
     def execute_round(self) -> None:
-        self.rounds.append(self._execute())
+        execution = self.execution()
+        execution.advance(inf)
+        self.take_round(execution)
 
     def take_round(self, execution: Execution) -> None:
-        """Take what was executed in slices, without the time in which the process stood still."""
+        """Take what was executed, without the time in which the process stood still."""
         if execution.error:
             raise execution.error
-        sample, self.interleave = self._read(Sample, execution.answer), "slices"
-        began = sample.began or 0.0
-        paused = execution.paused_within(began, began + sample.seconds)
-        self.rounds.append(replace(sample, seconds=sample.seconds - paused))
+        sample = self._read(Sample, execution.answer)
+        if sample.began is not None:
+            ended = sample.began + sample.seconds
+            paused = within(execution.pauses, sample.began, ended)
+            idle = within(execution.waits, sample.began, ended)
+            sample = replace(sample, seconds=sample.seconds - paused, idle_seconds=idle)
+        if execution.pauses:
+            self.interleave = "slices"
+        self.rounds.append(sample)
 
     def finish(self) -> None:
         wanted = self.first and self.stage == "data_loading"
@@ -139,7 +152,7 @@ class CaseRun:
             operations = self._request("profile", path=trace)
             self.record = replace(self.record, profile=operations, trace=str(trace))
 
-    def patience(self, method: str) -> Patience:
+    def _patience(self, method: str) -> Patience:
         return Patience(self.timeout, f"{self.doing}, {method}" if method else self.doing)
 
     def _execute(self) -> Sample:
@@ -156,4 +169,4 @@ class CaseRun:
 
     def _request(self, method: str, **arguments: Any) -> Any:
         self.worker.send(method, **arguments)
-        return self.worker.receive(self.patience(method))
+        return self.worker.receive(self._patience(method))

@@ -235,6 +235,10 @@ class WorkerProcess:
         elif patience.waited - patience.computed_at > IDLE_SECONDS:
             raise WorkerError(self._hang(f"has computed nothing for {IDLE_SECONDS:g} s", patience.doing))
 
+    def cpu_clock(self) -> float | None:
+        """Return the CPU seconds of the process so far, without help from it; None where that cannot be."""
+        return _cpu_clock([self._process.pid]) if sys.platform == "linux" else None
+
     def _computes(self) -> bool:
         """Say whether the process or one of its loader processes computes at this moment."""
         pids = [self._process.pid]

@@ -22,6 +22,9 @@ class Sample:
     """How often the system took the processor from one of the worker process's threads, meanwhile."""
     outcome: dict[str, Any]
     """What the stage did, for its checks; see `stages.stage.Stage.outcome`."""
+    idle_seconds: float | None = None
+    """How long of this time the process computed nothing, seen from outside, so that shorter waits than some
+    50 ms are not in it; None of a cold execution."""
     began: float | None = None
     """On the system's monotonic clock; None from an older version of this package."""
 

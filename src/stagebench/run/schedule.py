@@ -16,7 +16,7 @@ from stagebench.run.peak import PeakRates
 from stagebench.run.pool import WorkerPool
 from stagebench.run.sample import Failure, Measurement, ProcessRecord
 from stagebench.run.scratch import scratch_folder
-from stagebench.run.slices import Execution, execute_in_slices
+from stagebench.run.slices import execute_in_slices
 from stagebench.stages import STAGES
 
 T = TypeVar("T")
@@ -181,9 +181,7 @@ def _enough(stage: str, rounds: int, runs: Sequence[CaseRun], wanted: int | None
 
 
 def _execute_in_slices(runs: Sequence[CaseRun]) -> None:
-    executions = [
-        Execution(run.worker, [run.cold, *run.rounds][-1].seconds, run.patience("execute")) for run in runs
-    ]
+    executions = [run.execution() for run in runs]
     execute_in_slices(executions)
     for run, execution in zip(runs, executions, strict=True):
         run.attempt(run.take_round, execution)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,12 @@ LOOK_AGAIN_SECONDS = 0.001
 """After which a process that was waiting for something is looked at again."""
 
 
+WATCH_SECONDS = 0.025
+"""After which a process that executes is looked at, to see how long it computes nothing."""
+IDLE_SHARE = 0.1
+"""Of one processor: with less, a process computes nothing. Threads that only wait wake up now and then."""
+
+
 @dataclass
 class Execution:
     """A round of one worker process, from its request to its answer."""
@@ -24,8 +31,12 @@ class Execution:
     expected_seconds: float
     """How long it takes, about: the processes of a group are to come to their ends together."""
     patience: Patience
+    watched: bool = True
+    """Whether to see when it computes nothing; not where loader processes compute for it."""
     pauses: list[tuple[float, float]] = field(default_factory=list)
     """When the process stood still, on the system's monotonic clock."""
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    """When it computed nothing, though it could."""
     answer: Any = None
     error: WorkerError | UnavailableError | None = None
     _began: bool = False
@@ -36,8 +47,8 @@ class Execution:
         """Share of the expected time that was spent."""
         return self.patience.waited / self.expected_seconds
 
-    def advance(self, alone: bool) -> bool:
-        """Let it execute for a slice, or to its end if it is `alone`; says whether it has come to its end."""
+    def advance(self, seconds: float) -> bool:
+        """Let it execute so long; says whether it has come to its end."""
         try:
             if not self._began:
                 self._began = True
@@ -46,7 +57,7 @@ class Execution:
                 self.pauses.append((self._paused_at, perf_counter()))
                 self._paused_at = None
                 self.worker.resume()
-            if not alone and not self.worker.answers_within(SLICE_SECONDS, self.patience):
+            if not self._answers_within(seconds):
                 return False
             self.answer = self.worker.receive(self.patience)
         except (WorkerError, UnavailableError) as error:
@@ -57,18 +68,37 @@ class Execution:
         """Stop it, once it is not waiting for something; says whether it has come to its end meanwhile."""
         try:
             while not self.worker.pause():
+                since = perf_counter()
                 if self.worker.answers_within(LOOK_AGAIN_SECONDS, self.patience):
                     self.answer = self.worker.receive(self.patience)
                     return True
+                self.waits.append((since, perf_counter()))
         except (WorkerError, UnavailableError) as error:
             self.error = error
             return True
         self._paused_at = perf_counter()
         return False
 
-    def paused_within(self, began: float, ended: float) -> float:
-        """Return the seconds between two moments in which it stood still."""
-        return sum(max(0.0, min(ended, to) - max(began, since)) for since, to in self.pauses)
+    def _answers_within(self, seconds: float) -> bool:
+        """Wait so long for the answer, and note when the process computes nothing."""
+        end = self.patience.waited + seconds
+        since, before = perf_counter(), self._cpu_clock()
+        while not self.worker.answers_within(min(WATCH_SECONDS, end - self.patience.waited), self.patience):
+            now, computed = perf_counter(), self._cpu_clock()
+            if computed is not None and before is not None and computed - before < IDLE_SHARE * (now - since):
+                self.waits.append((since, now))
+            if self.patience.waited >= end:
+                return False
+            since, before = now, computed
+        return True
+
+    def _cpu_clock(self) -> float | None:
+        return self.worker.cpu_clock() if self.watched else None
+
+
+def within(times: Iterable[tuple[float, float]], began: float, ended: float) -> float:
+    """Return how many seconds of some times lie between two moments."""
+    return sum(max(0.0, min(ended, to) - max(began, since)) for since, to in times)
 
 
 def execute_in_slices(executions: Sequence[Execution]) -> None:
@@ -84,6 +114,6 @@ def execute_in_slices(executions: Sequence[Execution]) -> None:
         if running is not None and running is not one and running.pause():
             left.remove(running)
         running = one
-        if one.advance(alone=len(left) == 1):
+        if one.advance(SLICE_SECONDS if len(left) > 1 else inf):
             left.remove(one)
             running = None
