@@ -10,7 +10,7 @@ class DatasetRequest:
     source: str
     """`synthetic`, `cifar100:ARCHIVE` (the official `cifar-100-python.tar.gz`), or the path of a folder."""
 
-    train_images: int = 2000
+    train_images: int = 500
     """Images of the training split."""
 
     test_images: int = 400
