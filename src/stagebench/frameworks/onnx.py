@@ -73,6 +73,6 @@ def _options() -> onnxruntime.SessionOptions:
     """As many threads as the frameworks take; onnxruntime would take one for each physical core."""
     options = onnxruntime.SessionOptions()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or usable or 1
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or usable or 1
     options.log_severity_level = 3  # it warns that an optimised file is for this machine alone
     return options

@@ -113,7 +113,7 @@ class Pipeline(contract.Pipeline):
             name = tf.config.experimental.get_device_details(gpu).get("device_name", "")
         # Unless told otherwise, TensorFlow takes one thread for each processor that it may use.
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or usable or 1
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or usable or 1
         return RuntimeInfo(tf.__version__, name, threads)
 
     def watch_training(self) -> WatchedEpoch:
