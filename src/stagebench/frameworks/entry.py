@@ -63,6 +63,8 @@ class Framework:
     """Variables to set before it is imported."""
     thread_variables: tuple[str, ...] = ()
     """Variables, beside those of common libraries, from which it takes its number of threads."""
+    speed_variables: tuple[str, ...] = ()
+    """Its other variables that change speed, as shells match names; see `machine.conditions`."""
     chooses_workers: bool = False
     """Whether it sizes its own loading threads, so that the axis `workers` does not apply."""
     shuffled_copies: Mapping[tuple[str, str], float] = field(default_factory=dict)

@@ -14,12 +14,14 @@ import cpuinfo
 import psutil
 
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
+from stagebench.machine.conditions import cpu_quota, speed_variables
 
 LIBRARIES = ("numpy", "pillow", "simplejpeg", "execnet", "pytest", "pytest-benchmark", "stagebench")
 
 
 def machine_info() -> dict[str, Any]:
     """Describe the machine for pytest-benchmark's JSON. It holds nothing momentary, such as a clock rate."""
+    variables = speed_variables(os.environ)
     return {
         "node": platform.node(),
         "machine": platform.machine(),
@@ -37,7 +39,9 @@ def machine_info() -> dict[str, Any]:
         "gpus": list(gpu_names()),
         "frameworks": {name: f.versions() for name, f in FRAMEWORKS.items() if f.imports and not f.missing()},
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "thread_variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+        "cpu_quota": cpu_quota(),
+        "thread_variables": {name: value for name, value in variables.items() if name in THREAD_VARIABLES},
+        "speed_variables": {name: value for name, value in variables.items() if name not in THREAD_VARIABLES},
     }
 
 

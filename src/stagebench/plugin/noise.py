@@ -12,7 +12,8 @@ from msgspec import convert
 from stagebench.case import Case, plain
 from stagebench.machine.errors import StorageError
 from stagebench.machine.noise_store import NoiseStore, SeenLevel, SeenSpread, kind_of_case
-from stagebench.results.info import KnownDrift, KnownSpread
+from stagebench.results.info import KnownDrift, KnownSpread, SpeedConditions
+from stagebench.results.measured import conditions_of
 from stagebench.results.record import Record
 from stagebench.results.result import Result
 from stagebench.run.conditions import Conditions
@@ -46,14 +47,14 @@ class Noise:
     def add_equal(self, stage: str, case: Case, result: Measurement | Failure, copy: object) -> None:
         """Take in what a case and its A/A copy differed by, if both were measured."""
         if isinstance(result, Measurement) and isinstance(copy, Measurement) and result.rounds:
-            kind = self._kind(case)
+            kind = self._kind(case, conditions_of(result))
             seen = spread_of_equal(log_ratios(result.seconds, copy.seconds))
             self._of_equal.append(SeenSpread(stage, (kind, kind), seen.value, seen.freedom))
 
     def recall(self, record: Record) -> None:
         """Add to a record what earlier sessions, and this one's A/A comparisons, tell of its noise."""
         for result in record.results:
-            result.info.kind = self._kind(result.case)
+            result.info.kind = self._kind(result.case, result.info.conditions)
         stages = {result.stage for result in record.results}
         known = [one for one in (*self._store.spreads(), *self._of_equal) if one.stage in stages]
         record.known = convert([asdict(one) for one in known], list[KnownSpread])
@@ -83,8 +84,12 @@ class Noise:
                     f"noise floor of {group.stage}, {case.id}, {ratio.processes} processes: {ratio.floor:.1%}"
                 )
 
-    def _kind(self, case: Case) -> str:
-        return kind_of_case(case, self._environments[case.environment].versions())
+    def _kind(self, case: Case, conditions: SpeedConditions | None) -> str:
+        """Return the kind under which a case is kept: nothing is said of conditions where none is unusual."""
+        facts = conditions.facts if conditions else {}
+        facts.pop("processors", None)  # those of the machine and `--threads` are of the store
+        kind = kind_of_case(case, self._environments[case.environment].versions())
+        return ", ".join([kind, *(f"{name} {fact}" for name, fact in facts.items())])
 
 
 def _spreads_of(group: Group) -> Iterator[SeenSpread]:

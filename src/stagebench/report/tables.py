@@ -248,6 +248,7 @@ def not_measured_table(report: Report) -> Table:
 def environment_table(run: Run) -> Table:
     """Machine, versions, options and data set of a run."""
     machine, cpu = run.machine, run.machine.cpu
+    variables = {**(machine.thread_variables or {}), **(machine.speed_variables or {})}
     computed = {}
     if run.results:
         info = run.results[0].info
@@ -266,7 +267,7 @@ def environment_table(run: Run) -> Table:
         "Python": machine.python_version,
         **run.versions,
         **{name: version for name, version in (machine.libraries or {}).items() if version},
-        "environment variables": _pairs(machine.thread_variables or {}),
+        "environment variables": _pairs(variables),
         **computed,
     }
     return Table("environment", ("", ""), [Row((name, fact)) for name, fact in facts.items() if fact])

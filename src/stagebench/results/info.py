@@ -57,6 +57,32 @@ class KnownDrift(Struct):
     freedom: Annotated[float, Meta(gt=0, le=LARGEST)]
 
 
+class SpeedConditions(Struct):
+    """What changes the speed of a worker process; see `machine.conditions`."""
+
+    variables: dict[str, Text] = {}
+    cpu_quota: Amount | None = None
+    processors: Count | None = None
+    tracers: list[Text] = []
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What there is of it, by name."""
+        found = {
+            **self.variables,  # first: a stranger's file may name one as what follows
+            "CPU quota": f"{self.cpu_quota:g}" if self.cpu_quota else "",
+            "processors": str(self.processors or ""),
+            "tracers": ", ".join(self.tracers),
+        }
+        return {name: fact for name, fact in found.items() if fact}
+
+
+def apart(one: SpeedConditions, other: SpeedConditions) -> list[str]:
+    """Return the names of the facts in which conditions differ."""
+    facts = one.facts, other.facts
+    return [name for name in {**facts[0], **facts[1]} if facts[0].get(name) != facts[1].get(name)]
+
+
 class Info(Struct, kw_only=True):
     """Keys are added here, never renamed. None: it does not apply to the stage, or the run is older."""
 
@@ -64,6 +90,8 @@ class Info(Struct, kw_only=True):
     device_name: Text | None = None
     threads: Count | None = None
     """Threads that one operation may use."""
+    conditions: SpeedConditions | None = None
+    """What else changes the speed of the first process."""
     images: Count | None = None
     """Images that one round saw."""
     images_per_second: Amount | None = None

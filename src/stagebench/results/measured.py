@@ -10,7 +10,7 @@ from msgspec import convert
 from stagebench.case import Case, Workload, plain
 from stagebench.datasets.manifest import Manifest
 from stagebench.machine.info import cpu_name
-from stagebench.results.info import Info, Layer, Operation
+from stagebench.results.info import Info, Layer, Operation, SpeedConditions
 from stagebench.run.peak import peak_seconds
 from stagebench.run.sample import Measurement
 
@@ -18,6 +18,11 @@ REPORTED = ("images", "loss", "accuracy", "file_bytes")
 OF_DEPLOYED = ("test_accuracy", "float32_accuracy", "agreement", "logit_difference", "integer_layers")
 """What a stage reports of its model under the same name, in its outcome."""
 PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
+
+
+def conditions_of(measurement: Measurement) -> SpeedConditions | None:
+    """Return the conditions of a case's first process."""
+    return convert(measurement.processes[0].conditions, SpeedConditions | None)
 
 
 def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload, manifest: Manifest) -> Info:
@@ -36,6 +41,7 @@ def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload
         framework_version=first.runtime.framework_version,
         device_name=first.runtime.device_name or cpu_name(),
         threads=first.runtime.threads,
+        conditions=conditions_of(measurement),
         images_per_second=images / typical if images and typical else None,
         cold_seconds=median(process.cold.seconds for process in fresh),
         cpu_seconds=[sample.cpu_seconds for sample in measurement.rounds],

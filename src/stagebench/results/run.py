@@ -38,6 +38,7 @@ class Machine(Struct):
     python_version: Text = ""
     libraries: dict[str, Text | None] | None = None
     thread_variables: dict[str, Text | None] | None = None
+    speed_variables: dict[str, Text] | None = None
 
 
 class Pictures(Struct):

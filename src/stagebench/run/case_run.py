@@ -89,7 +89,8 @@ class CaseRun:
             pool.keep(self.case, self.stage, self.worker, most)
 
     def wait_until_open(self) -> None:
-        self.runtime = self._read(RuntimeInfo, self.worker.receive(self._patience("")))
+        answer = self.worker.receive(self._patience(""))
+        self.runtime, self.conditions = self._read(RuntimeInfo, answer), answer.get("conditions")
 
     def execute_cold(self) -> None:
         # One case after the other: two that train at the same time take longer than in turn.
@@ -142,6 +143,7 @@ class CaseRun:
             "pictures": self._request("pictures") if wanted else None,
             "interleave": self.interleave,
             "fresh": self.fresh,
+            "conditions": self.conditions,
         }
         self.record = self._read(ProcessRecord, {**self._request("peaks"), **known})
 

@@ -51,6 +51,8 @@ class ProcessRecord:
     """With `--profile`, in the first process: the costliest `contract.Operation`s."""
     trace: str | None = None
     """How the path of its trace begins."""
+    conditions: dict[str, Any] | None = None
+    """What else changes its speed, as a `machine.conditions.SpeedConditions`; None from an older version."""
 
     @property
     def executions(self) -> list[Sample]:

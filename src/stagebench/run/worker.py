@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 from stagebench.case import Case, Workload, from_plain
 from stagebench.datasets.manifest import Manifest
-from stagebench.frameworks import FRAMEWORKS, Framework
+from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES, Framework
 from stagebench.frameworks.contract import Inspector, Operation, Pipeline, UnavailableError
 from stagebench.frameworks.lifetime import kill_with_parent
 from stagebench.frameworks.malloc import retain_freed_memory
+from stagebench.machine.conditions import speed_conditions
 from stagebench.networks.weights import load_weights
 from stagebench.run.clock import come_to_rest, timed
 from stagebench.run.explain import explain
@@ -28,6 +29,9 @@ from stagebench.run.starting_point import in_float32, starting_point
 from stagebench.run.wire import decode, encode
 from stagebench.stages import STAGES
 from stagebench.stages.stage import Stage
+
+GIVEN = dict(os.environ)
+"""The environment variables that this process was started with: frameworks set more on import."""
 
 
 def serve(channel: Any) -> None:
@@ -67,6 +71,8 @@ class Worker:
     ) -> Any:
         """Import the framework and make the case's pipeline; returns its `RuntimeInfo`.
 
+        Beside it, as `conditions`, stand the process's `SpeedConditions`.
+
         A process that had another case before gives up all of it. `thorough` says whether what is the same in
         all processes of a case is looked at in this one.
 
@@ -79,13 +85,16 @@ class Worker:
         self.case, self.workload = from_plain(Case, case).complete, from_plain(Workload, workload)
         module = module or FRAMEWORKS[self.case.framework].pipeline_module(self.case.recipe)
         _set_environment(FRAMEWORKS[self.case.framework], self.case.device)
+        given = dict(GIVEN)
         if threads:
             _pin_threads(threads)
+            given = {name: value for name, value in GIVEN.items() if name not in THREAD_VARIABLES}
+        conditions = speed_conditions(given)
         if retain_memory:
             retain_freed_memory()
         self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline(self.case, self.manifest)
-        return self.pipeline.runtime_info()
+        return {**vars(self.pipeline.runtime_info()), "conditions": conditions}
 
     def inspect(self, framework: str, arguments: dict[str, Any]) -> None:
         """Import the framework and make its `contract.Inspector`, on the CPU."""

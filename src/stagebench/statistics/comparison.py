@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stagebench.case import Case
-from stagebench.results.info import Info
+from stagebench.results.info import Info, apart
 from stagebench.results.result import Result
 from stagebench.stages import STAGES
 from stagebench.statistics.knowledge import Memory, priors_of
@@ -148,7 +148,10 @@ def compare(
 def _judged(change: Change, base: Info, head: Info, smallest: float) -> Change:
     ratio = change.ratio
     assert ratio  # noqa: S101  # it is there where both sides are
-    if different := [name for item, name in EQUAL.items() if getattr(base, item) != getattr(head, item)]:
+    different = [name for item, name in EQUAL.items() if getattr(base, item) != getattr(head, item)]
+    if base.conditions and head.conditions:  # else one is older, and they are not known
+        different += apart(base.conditions, head.conditions)
+    if different:
         return replace(change, reason=f"base and head differ in {' and '.join(different)}", judged=False)
     found = verdict(ratio, smallest)
     judged = found.word != "UNKNOWN" or ratio.interval[1] < 1 + UNSEEN

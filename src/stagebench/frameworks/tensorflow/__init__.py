@@ -13,6 +13,10 @@ FRAMEWORK = Framework(
     has_tuned=True,
     environment={"KERAS_BACKEND": "tensorflow"},  # else a user's setting makes it something else
     thread_variables=("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    speed_variables=(
+        *("TF_ENABLE_*", "TF_DISABLE_*", "TF_ONEDNN_*", "TF_MKL_*", "TF_USE_*", "TF_FORCE_*"),
+        *("TF_GPU_*", "TF_CUDNN_*", "TF_CUBLAS_*", "TF_DETERMINISTIC_OPS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+    ),
     chooses_workers=True,
     # measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap
     shuffled_copies={("on", "on"): 4.1, ("off", "on"): 2.5, ("on", "off"): 1.2, ("off", "off"): 2.3},

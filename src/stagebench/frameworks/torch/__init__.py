@@ -12,6 +12,10 @@ FRAMEWORK = Framework(
     model_suffix=".pt",
     has_tuned=True,
     tuned_imports=("simplejpeg",),
+    speed_variables=(
+        *("ATEN_*", "LRU_CACHE_CAPACITY", "TORCH_COMPILE_*", "TORCHDYNAMO_*", "TORCHINDUCTOR_*"),
+        *("PYTORCH_*", "TORCH_ALLOW_TF32_*", "TORCH_BLAS_*", "TORCH_CUDNN_*", "TORCH_MKLDNN_*"),
+    ),
     defaults={"execution": "eager"},
     export_formats=(
         ExportFormat("eager", ".pt", in_process=True),
