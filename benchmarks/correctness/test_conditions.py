@@ -1,4 +1,4 @@
-"""What changes speed is recorded in every run, and held equal."""
+"""What changes speed is recorded in every run, named in its summary, and held equal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from saved_runs import matrix, saved_run
+from saved_runs import HOSTILE, matrix, saved_run
 from stagebench.case import Case, Workload
-from stagebench.frameworks import THREAD_VARIABLES
+from stagebench.frameworks import INSTALLED, THREAD_VARIABLES
 from stagebench.machine import info
 from stagebench.machine.conditions import cpu_quota, speed_variables, tracers
 from stagebench.plugin.noise import Noise
+from stagebench.report.conditions import condition_sentences
+from stagebench.report.html import page
+from stagebench.report.markdown import markdown
+from stagebench.report.report import Report
 from stagebench.results.file import run_of
 from stagebench.results.info import Info, SpeedConditions
 from stagebench.results.record import Record
@@ -34,6 +38,12 @@ UNUSUAL = {
     "tracers": {"tracers": ["coverage"]},
 }
 """By name, what differs from what is ordinary."""
+SET = ("OMP_NUM_THREADS=1", "LD_PRELOAD=/lib/fast.so")
+UNEQUAL = (
+    "torch computes on 1 thread, tensorflow on 2 (OMP_NUM_THREADS=1): not equal conditions; "
+    "--threads=2 makes them equal."
+)
+
 
 # --- what is read
 
@@ -136,18 +146,42 @@ def test_a_worker_process_tells_its_conditions(tmp_path, small_dataset, monkeypa
     assert told["processors"] == 1 or not hasattr(os, "sched_setaffinity")
 
 
-def test_a_session_records_its_conditions(suite, monkeypatch):
+def test_a_session_records_its_conditions_and_names_them_before_its_table(suite, monkeypatch):
     for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    suite.run("--stages=training", "--cache=on")
+    result = suite.run("--stages=training", "--cache=on")
 
+    result.stdout.fnmatch_lines(
+        ["Variables that change speed: ATEN_CPU_CAPABILITY=default, OMP_NUM_THREADS=1.", "", "*median*"]
+    )
     (run,) = suite.saved()
     assert run["machine_info"]["speed_variables"] == {"ATEN_CPU_CAPABILITY": "default"}
     (benchmark,) = run["benchmarks"]
     set_to = benchmark["extra_info"]["conditions"]["variables"]
     assert set_to == {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.nightly("a session of both frameworks")
+@pytest.mark.skipif(len(INSTALLED) < 2 or info.usable_threads() < 2, reason="takes both, and two processors")
+def test_frameworks_that_compute_on_unequal_threads_are_named(suite, monkeypatch):
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "")
+    monkeypatch.setenv("COLUMNS", "200")
+    options = "--stages=training", "--cache=on"
+    alone = suite.run(*options, frameworks="torch,tensorflow")
+    equal = suite.run(*options, "--threads=2", frameworks="torch,tensorflow")
+
+    alone.stdout.fnmatch_lines(
+        ["torch computes on 1 thread, tensorflow on * (OMP_NUM_THREADS=1): not equal conditions; *"]
+    )
+    assert "not equal conditions" not in equal.stdout.str()
+
+
+# --- what is said
 
 
 def a_run(torch=None, tensorflow=None, threads=(1, 2), processors=2):
@@ -160,6 +194,61 @@ def a_run(torch=None, tensorflow=None, threads=(1, 2), processors=2):
         told["threads"] = threads[0 if first else 1]
         told["conditions"] = {**ORDINARY, **((torch if first else tensorflow) or {})}
     return run_of("run", content)
+
+
+def test_ordinary_conditions_need_no_word():
+    assert condition_sentences(a_run(threads=(2, 2))) == []
+    assert condition_sentences(run_of("older", saved_run(matrix()))) == []
+
+
+def test_threads_that_differ_between_rivals_are_named_with_what_makes_them_equal():
+    set_to = {"variables": dict(variable.split("=") for variable in SET)}
+
+    assert condition_sentences(a_run(set_to, set_to)) == [
+        UNEQUAL,
+        "Variables that change speed: LD_PRELOAD=/lib/fast.so.",
+    ]
+    assert condition_sentences(a_run()) == [UNEQUAL.replace(" (OMP_NUM_THREADS=1)", "")]
+    assert "--threads=2 " in condition_sentences(a_run(threads=(1, 8)))[0], "there are no more processors"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MALLOC_ARENA_MAX", "Variables that change speed: MALLOC_ARENA_MAX=1."),
+        ("CPU quota", "CPU quota: 1.5 of 2 processors."),
+        ("tracers", "Traced, which takes time: coverage."),
+    ],
+)
+def test_what_slows_all_is_named_once_and_what_slows_one_alone_is_unequal(name, told):
+    conditions = UNUSUAL[name]
+    fact = SpeedConditions(**conditions).facts[name]
+
+    assert condition_sentences(a_run(conditions, conditions, (2, 2))) == [told]
+    (unequal,) = condition_sentences(a_run(conditions, None, (2, 2)))
+    assert unequal.startswith(f"{name}: ")
+    assert {f"torch {fact}", "tensorflow none"} <= {
+        *unequal.removeprefix(f"{name}: ").split(":")[0].split(", ")
+    }
+
+
+def test_affinity_that_leaves_out_processors_is_named_and_a_quota_that_limits_nothing_is_not():
+    enough = {"cpu_quota": 2.0}
+
+    assert condition_sentences(a_run(enough, enough, (2, 2), processors=8)) == [
+        "Affinity: 2 of 8 processors."
+    ]
+
+
+def test_both_reports_say_it_before_the_verdict():
+    hostile = {"variables": {"LD_PRELOAD": HOSTILE, "CPU quota": HOSTILE}}
+    report = Report([a_run(hostile, hostile)])
+    text, html = markdown(report), page(report)
+
+    assert text.index("torch computes on 1 thread, tensorflow on 2") < text.index("**training**")
+    assert html.index("torch computes on 1 thread, tensorflow on 2") < html.index('<dl class="verdict">')
+    assert "<script>hit" not in text
+    assert "<script>hit" not in html
 
 
 # --- what is held equal

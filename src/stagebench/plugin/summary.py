@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from shutil import get_terminal_size
+from textwrap import wrap
 
 import pytest
 
@@ -13,6 +14,7 @@ from stagebench.plugin.noise import NOISE
 from stagebench.plugin.option_values import file_to_write
 from stagebench.plugin.resume import JOURNAL
 from stagebench.plugin.saved_run import RECORD
+from stagebench.report.conditions import condition_sentences
 from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines
 
@@ -38,9 +40,11 @@ def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config)
     run = config.stash[RECORD].run()
     if run.results and config.get_verbosity() >= 0:
         terminalreporter.section("stagebench", sep="-")
-        table = summary_lines(run.results, get_terminal_size().columns, run.groups)
+        width = get_terminal_size().columns
+        told = [line for sentence in condition_sentences(run) for line in wrap(sentence, width)]
+        table = summary_lines(run.results, width, run.groups)
         noise = config.stash[NOISE].lines(run.groups, aa_compared=bool(config.getoption("noise")))
-        for line in (*table, *noise):
+        for line in (*told, *table, *noise):
             terminalreporter.write_line(line)
     journal = config.stash.get(JOURNAL, None)
     if journal and journal.path.exists():

@@ -9,6 +9,7 @@ from stagebench.article import published
 from stagebench.article.tables import article_tables
 from stagebench.article.write_up import write_up_table
 from stagebench.report import sentences, tables
+from stagebench.report.conditions import condition_sentences
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
 from stagebench.report.formats import about
@@ -45,6 +46,8 @@ def _lines(report: Report) -> Iterator[str]:
         if len(report.runs) > 1:
             yield from ("", f"### {escaped(report.run_name(number))}")
         yield from ("", escaped(about(run)), "")
+        for told in condition_sentences(run):
+            yield f"- {escaped(told)}"
         for stage, outcomes in sentences.outcomes_by_stage(run).items():
             told = (
                 sentences.stage_sentence(outcomes, report.by_recipe)

@@ -11,6 +11,7 @@ from stagebench.article.ledger import cost_legend, cost_tables
 from stagebench.report import sentences, tables
 from stagebench.report.chart_parts import described
 from stagebench.report.charts import charts
+from stagebench.report.conditions import condition_sentences
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
 from stagebench.report.formats import TWO_WORKERS, about
@@ -70,6 +71,7 @@ def _verdict(report: Report, number: int) -> dict[str, Any]:
     return {
         "stages": stages,
         "best": best,
+        "conditions": condition_sentences(run),
         "reasons": sentences.reasons(run),
         "name": report.run_name(number),
     }
