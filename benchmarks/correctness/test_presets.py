@@ -112,3 +112,25 @@ def test_large_has_the_size_of_the_second_data_set():
     assert (request.train_images, request.test_images, request.image_size) == (249_222, 40_000, 128)
     assert {case.recipe for case in large.cases("training")} == {"published"}
     assert (large.values["epochs"], large.schedule.rounds) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "budget"),
+    [
+        ({}, 3, 300),
+        ({"processes": 4}, 4, None),
+        ({"processes": 4, "budget": 60.0}, 4, 60.0),
+        ({"within": 0.02}, 3, None),
+        ({"noise": True}, 5, None),
+    ],
+)
+def test_the_quick_preset_has_a_budget_unless_the_number_of_processes_is_fixed(given, processes, budget):
+    schedule = settings("quick", **given).schedule
+
+    assert (schedule.processes, schedule.budget) == (processes, budget)
+
+
+@pytest.mark.parametrize("preset", ["article", "large"])
+def test_the_article_s_presets_measure_each_case_in_one_process(preset):
+    assert settings(preset).schedule.processes == 1
+    assert settings(preset).schedule.budget is None

@@ -149,8 +149,8 @@ def test_a_damaged_noise_file_holds_nothing_and_is_put_aside(suite, own_cache, e
     assert json.loads((own_cache / "noise.json").read_text())
 
 
-def test_a_a_comparisons_are_measured_in_five_processes_and_printed(suite, own_cache, equal):
-    result = suite.run(*TRAINING, "--noise")
+def test_a_a_comparisons_are_measured_and_printed(suite, own_cache, equal):
+    result = suite.run(*TRAINING, "--noise", "--processes=5")
 
     result.stdout.re_match_lines(
         [r"A/A comparison of training, simulated: spread [\d.]+% from process to process, 5 pairs"]
