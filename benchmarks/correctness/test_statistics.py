@@ -376,7 +376,7 @@ def test_an_unknown_says_how_many_processes_would_settle_it_and_they_do(estimate
     found = verdict(ratio, seconds_per_process=60)
 
     assert found.word == "UNKNOWN"
-    assert f"--processes={3 + found.more} would settle it, in about " in found.reason
+    assert f"--processes={3 + found.more} would settle it, " in found.reason
     assert verdict(ratio.after(3 + found.more)).word != "UNKNOWN"
     assert verdict(ratio.after(2 + found.more)).word == "UNKNOWN"
 
@@ -386,10 +386,7 @@ def test_where_no_number_of_processes_would_settle_it_an_unknown_says_what_may()
     drifted = verdict(Ratio(1.15, 0.01, 8, 5, drift=0.05))
 
     assert (close.more, drifted.more) == (None, None)
-    assert (
-        close.reason
-        == f"a difference so close to 5% would take over {MOST_PROCESSES} processes: give another --smallest"
-    )
+    assert close.reason == f"too close to 5% for {MOST_PROCESSES} processes: give another --smallest"
     assert drifted.reason == "runs at different times drift apart by as much: measure both in one run"
 
 

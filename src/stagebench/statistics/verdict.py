@@ -47,14 +47,13 @@ def verdict(
         return Verdict(word)
     more = _more(ratio, smallest)
     if more is not None:
-        lasts = f", in about {_duration(more * seconds_per_process)} more" if seconds_per_process else ""
+        lasts = f", {_duration(more * seconds_per_process)} more" if seconds_per_process else ""
         return Verdict("UNKNOWN", f"--processes={ratio.processes + more} would settle it{lasts}", more)
     if ratio.drift:
         return Verdict("UNKNOWN", "runs at different times drift apart by as much: measure both in one run")
     return Verdict(
         "UNKNOWN",
-        f"a difference so close to {100 * smallest:.2g}% would take over {MOST_PROCESSES} processes: "
-        "give another --smallest",
+        f"too close to {100 * smallest:.2g}% for {MOST_PROCESSES} processes: give another --smallest",
     )
 
 
@@ -80,4 +79,4 @@ def _more(ratio: Ratio, smallest: float) -> int | None:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return f"{max(1, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
