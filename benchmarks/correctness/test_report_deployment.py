@@ -172,12 +172,6 @@ def test_one_process_has_intervals():
     assert all("-" in text.partition("(")[2] for text in told)
 
 
-def test_a_call_is_timed_and_not_a_round_of_many_calls():
-    text = page(a_report(noise=0))
-
-    assert "tensorflow litert ptq is faster (47.0 us a call)" in text
-
-
 # --- the terminal
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from saved_runs import HOSTILE, hostile, matrix, saved_run
+from saved_runs import HOSTILE, hostile, matrix, saved_run, slower
 from stagebench.case import plain
 from stagebench.report.html import page
 from stagebench.report.report import Report
@@ -266,6 +266,33 @@ def test_two_runs_are_told_apart(tmp_path, open_page):
     assert len(set(labels)) == 8
 
 
+def test_verdict_marks_winners_greys_what_is_inconclusive_and_has_headers(tmp_path, open_page):
+    run = slower(saved_run(FOUR, noise=0.002), "training", "torch", 0.8)
+    for benchmark in run["benchmarks"]:
+        if benchmark["extra_info"]["stage"] == "evaluation":
+            rising = [1 + at for at in range(15)]
+            torch = benchmark["extra_info"]["framework"] == "torch"
+            benchmark["stats"]["data"] = rising if torch else rising[::-1]
+    shown = open_page(written(tmp_path, run), drawn=False)
+    table = shown.locator("#verdict table")
+
+    training = table.locator("tbody").filter(has=shown.get_by_text("training")).locator("tr")
+    assert [row.split("\t")[-2] for row in training.all_inner_texts()] == ["cache off", "cache on"]
+    assert training.locator("strong").count() == 0
+    assert table.locator(".faster strong").all_inner_texts() == ["tensorflow"] * 5
+    grey, ink = (
+        table.locator(f".{word} td").first.evaluate("one => getComputedStyle(one).color")
+        for word in ("unknown", "faster")
+    )
+    assert grey != ink
+    unbroken = table.locator(".unknown .unbroken").all_inner_texts()
+    assert {text.strip("(").partition("=")[0][:2] for text in unbroken} > {"--"}, "intervals and options"
+    assert table.locator("caption").inner_text() == "cpu, batch 32, augment on, matched"
+    assert table.locator("th[scope=rowgroup]").count() == 3
+    assert table.locator("th[scope=row]").count() == table.locator("tbody tr").count() == 9
+    assert table.locator("th[scope=col]").count() == 3
+
+
 def test_page_fits_a_phone(report_of_four, open_page):
     shown = open_page(report_of_four, viewport={"width": 360, "height": 700})
 
@@ -302,7 +329,7 @@ CONTRASTS = """(all, over) => {
 def test_text_stands_out(report_of_four, open_page, scheme):
     shown = open_page(report_of_four, color_scheme=scheme)
 
-    text = "h1, h2, h3, p, a, th, td, dt, dd, li, label, legend, summary, code, button, .settings"
+    text = "h1, h2, h3, p, a, caption, th, td, strong, li, label, legend, summary, code, button, .note"
     contrasts = shown.eval_on_selector_all(text, CONTRASTS)
     assert len(contrasts) > 300
     assert min(contrasts) >= 4.5
@@ -335,8 +362,8 @@ def test_print_leaves_out_filters_and_shows_tables_in_full(report_of_many, open_
 def test_verdict_and_tables_need_no_javascript(report_of_four, open_page):
     shown = open_page(report_of_four, drawn=False, java_script_enabled=False)
 
-    assert shown.locator("#verdict dt").count() == 6
-    assert "tensorflow is faster" in shown.locator("#verdict").inner_text()
+    assert shown.locator("#verdict tbody").count() == 6
+    assert "tensorflow 1.2" in shown.locator("#verdict .faster").first.inner_text()
     regions = shown.locator("#stages > .scroll").all()
     assert [region.locator("tbody tr").count() for region in regions] == [CASES[s] for s in PIPELINE]
     assert all(region.is_visible() for region in regions)

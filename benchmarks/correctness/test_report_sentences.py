@@ -1,4 +1,4 @@
-"""Every sentence of a report's verdict, read back and checked against the rounds that it was made from."""
+"""Every sentence of a report, read back and checked against the rounds that it was made from."""
 
 from __future__ import annotations
 
@@ -10,27 +10,14 @@ from statistics import median
 import numpy as np
 import pytest
 
-import saved_runs
 from saved_runs import matrix, saved_run
 from stagebench.article.published import agreement, comparisons
+from stagebench.report.best_settings import best_sentence, best_settings, options
 from stagebench.report.report import Report
-from stagebench.report.sentences import (
-    best_sentence,
-    best_settings,
-    group_sentence,
-    options,
-    outcome,
-    outcomes_by_stage,
-    reasons,
-    stage_sentence,
-)
 from stagebench.results.file import run_of
-from stagebench.results.result import Result
 from stagebench.results.run import Run
-from stagebench.statistics.group import Group
 
 NUMBER = r"([\d,.]+)"
-RATIO = rf"{NUMBER} times \(95% interval {NUMBER} to {NUMBER}\)"
 TIME = rf"{NUMBER} (s|ms|us)"
 UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 NOISES = [0.002, 0.02, 0.3]
@@ -41,96 +28,9 @@ def a_run(noise: float = 0.01, seed: int = 0, **options_: object) -> Run:
     return run_of("run.json", saved_run(matrix(**options_), noise=noise, seed=seed))
 
 
-def result_of(group: Group, name: str) -> Result:
-    (found,) = [result for result in group.results if result.case.label(by_recipe=False) == name]
-    return found
-
-
-@pytest.fixture(params=[0.8, 1.0], ids=["tensorflow_is_faster", "both_are_as_fast"])
-def speed(request, monkeypatch):
-    monkeypatch.setitem(saved_runs.FASTER, "tensorflow", request.param)
-    return request.param
-
-
-@pytest.mark.parametrize("noise", NOISES)
-def test_a_groups_sentence_gives_ratio_and_interval_and_claims_no_more_than_the_verdict(noise, speed):
-    groups = a_run(noise).groups
-    if noise == min(NOISES):
-        assert {outcome(group).word for group in groups} == {"faster" if speed < 1 else "same"}
-    for group in groups:
-        found = outcome(group)
-        sentence = group_sentence(found, by_recipe=False)
-        other, figures = other_in(sentence)
-        winner, loser = result_of(group, found.winner.label(by_recipe=False)), result_of(group, other)
-        assert winner is group.fastest
-        expected = group.ratios[loser.case]
-        assert figures == pytest.approx([expected.estimate, *expected.interval], rel=6e-3), sentence
-        assert stated_time(sentence) == pytest.approx(winner.median_seconds, rel=6e-3), sentence
-        verdict = group.verdicts[loser.case].word
-        assert (" is faster " in sentence) == (verdict == "SLOWER"), sentence
-        assert sentence.startswith("Inconclusive") == (verdict == "UNKNOWN"), sentence
-        assert sentence.startswith("No difference above 5%") == (verdict == "SAME"), sentence
-
-
-def other_in(sentence: str) -> tuple[str, list[float]]:
-    """Return who is said to be slower, or as fast, and the three figures of the ratio."""
-    if faster := re.search(rf"{RATIO} as fast as ([^.]+)\.$", sentence):
-        return faster[4], [float(faster[n]) for n in (1, 2, 3)]
-    other = re.search(rf"; (.+) t(?:akes|ook) {RATIO} as long\.$", sentence)
-    assert other, sentence
-    return other[1], [float(other[n]) for n in (2, 3, 4)]
-
-
 def stated_time(sentence: str) -> float:
     value, unit = re.search(TIME, sentence).groups()
     return float(value.replace(",", "")) * UNIT[unit]
-
-
-def test_of_several_cases_of_one_framework_the_fastest_is_compared():
-    run = a_run(workers=(0, 2, 4), batch_sizes=(32,))
-    for group in run.groups:
-        (other,) = outcome(group).others
-        same = [result for result in group.results if result.case.framework == other[0].framework]
-        assert other[1].estimate == min(group.ratios[result.case].estimate for result in same)
-
-
-def test_of_one_framework_alone_its_cases_are_compared():
-    run = run_of("", saved_run([case for case in matrix(batch_sizes=(32,)) if case.framework == "torch"]))
-    for group in run.groups:
-        others = len(group.results) - 1  # of two numbers of workers, where there are workers
-        assert len(outcome(group).others) == others
-        assert ("nothing else" in group_sentence(outcome(group), by_recipe=False)) == (not others)
-
-
-def test_a_case_alone_is_compared_with_nothing():
-    (case, _) = matrix(batch_sizes=(32,), workers=(0,), cache=("on",))
-    run = run_of("", saved_run([case], ["training"]))
-    assert group_sentence(outcome(run.groups[0]), by_recipe=False).endswith(
-        "nothing else was measured in this setting."
-    )
-    (sentence,) = [stage_sentence(found, by_recipe=False) for found in outcomes_by_stage(run).values()]
-    assert sentence == "In the one setting there was nothing to compare with."
-
-
-@pytest.mark.parametrize("noise", NOISES)
-def test_the_sentence_of_a_stage_counts_its_groups_and_spans_their_ratios(noise, speed):
-    for outcomes in outcomes_by_stage(a_run(noise)).values():
-        sentence = stage_sentence(outcomes, by_recipe=False)
-        words = Counter(found.word for found in outcomes)
-        said = {"faster": r"is faster", "same": r"there is no difference", "unknown": r"it is inconclusive"}
-        for word, text in said.items():
-            some = r"(?:all )?(\d+)(?: of \d+)? settings|the (one) setting"
-            counted = re.findall(rf"[Ii]n (?:{some}) (?:\w+ )?{text}", sentence)
-            assert sum(int(many or 1) for many, _ in counted) == words[word], sentence
-        won = [ratio for found in outcomes if found.word == "faster" for _, ratio in found.others]
-        if won:
-            low, high = re.search(rf"95% intervals from {NUMBER} to {NUMBER}\)", sentence).groups()
-            assert float(low) == pytest.approx(min(ratio.interval[0] for ratio in won), rel=6e-3)
-            assert float(high) == pytest.approx(max(ratio.interval[1] for ratio in won), rel=6e-3)
-        if words["unknown"]:
-            ahead = re.findall(r"(\w+) in (\d+)", sentence.partition("the least time: ")[2].partition(")")[0])
-            winners = Counter(f.winner.framework for f in outcomes if f.word == "unknown")
-            assert {who: int(count) for who, count in ahead} == dict(winners), sentence
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -169,13 +69,6 @@ def test_of_two_augmentations_each_has_a_best_setting():
         ("all", "off"),
         ("all", "on"),
     }
-
-
-def test_what_would_settle_what_is_inconclusive_is_said_once():
-    run = run_of("", saved_run(matrix(), processes=1))
-    said = reasons(run)
-    assert len(said) == len(set(said)) >= 1
-    assert all("would settle it, " in reason for reason in said)
 
 
 def article_run(cases, preset="article", **changes) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -40,12 +41,61 @@ SLOWER = [result(TORCH, [1.21, 1.20, 1.19, 1.22]), result(TENSORFLOW, [1.0, 1.01
 SAME = [result(TORCH, [1.01, 1.02, 1.0, 1.02]), result(TENSORFLOW, [1.0, 1.01, 1.0, 1.0])]
 
 
-def test_the_table_gives_ratio_interval_and_verdict():
+def test_the_verdict_of_two_cases_stands_above_their_details_and_nowhere_else():
     lines = summary_lines(SLOWER, 80)
 
+    shared, _, header, row = lines[1:5]
+    assert shared == "cpu, batch 32, cache on, augment on, matched"
+    assert (header, row) == (
+        "stage     verdict (95% interval)",
+        "training  tensorflow 1.20x faster (1.18 to 1.22)",
+    )
     torch, tensorflow = lines[lines.index("training") + 1 :][:2]
-    assert " ".join(torch.split()) == "torch, 20w 1.20 s 1,660 2.41 s 1,234M 1.20 (1.18-1.22) SLOWER"
-    assert " ".join(tensorflow.split()) == "tensorflow 1.00 s 2,000 2.00 s 1,234M 1 FASTER"
+    assert " ".join(torch.split()) == "torch, 20w 1.20 s 1,660 2.41 s 1,234M"
+    assert " ".join(tensorflow.split()) == "tensorflow 1.00 s 2,000 2.00 s 1,234M"
+    assert not any(word in " ".join(lines) for word in ("x fastest", "SLOWER", "FASTER"))
+
+
+def test_of_three_cases_each_has_its_ratio_and_verdict_in_the_details():
+    lines = summary_lines([*SLOWER, result(replace(TORCH, workers=1), [1.4, 1.4, 1.41, 1.4])], 80)
+
+    torch, tensorflow, other = lines[lines.index("training") + 1 :][:3]
+    assert " ".join(torch.split()[-3:]) == "1.20 (1.18-1.22) SLOWER"
+    assert " ".join(tensorflow.split()[-2:]) == "1 FASTER"
+    assert " ".join(other.split()[-3:]) == "1.40 (1.38-1.42) SLOWER"
+    assert "x fastest: time divided by" in " ".join(lines)
+
+
+def test_a_stage_is_named_once_and_a_verdict_without_room_goes_on_below_itself():
+    cold, loud = replace(TORCH, cache="off"), [1.4, 0.9, 1.3, 1.5]
+    both = [cold, replace(TENSORFLOW, cache="off")]
+    lines = summary_lines(
+        [*SLOWER, *(result(case, loud if case is cold else [1.0] * 4) for case in both)], 80
+    )
+
+    start = lines.index("stage     setting    verdict (95% interval)")
+    first, second, third = lines[start + 1 : start + 4]
+    assert first == "training  cache on   tensorflow 1.20x faster (1.17 to 1.24)"
+    assert second.startswith("          cache off  inconclusive: tensorflow 1.2")
+    assert re.fullmatch(r" {21}\S.* more", third)
+
+
+@pytest.mark.parametrize("width", [20, 30, 40])
+def test_a_verdict_in_a_narrow_terminal_is_a_sentence(width):
+    cold = [replace(shown, case=replace(shown.case, cache="off")) for shown in SAME]
+    text = " ".join(" ".join(summary_lines([*SLOWER, *cold], width)).split())
+
+    assert re.search(r"training, cache on: tensorflow 1.20x faster \(1\.1\d to 1\.2\d\)", text)
+    assert re.search(r"training, cache off: within 5%: tensorflow 1.01x \(", text)
+
+
+def test_settings_of_all_stand_once_and_those_of_some_above_their_details():
+    cold = [replace(shown, case=replace(shown.case, cache="off")) for shown in SAME]
+    lines = summary_lines([*SLOWER, *cold], 80)
+
+    assert lines[1] == "cpu, batch 32, augment on, matched"
+    assert "batch 32" not in " ".join(lines[2:])
+    assert [line for line in lines if line in ("cache off", "cache on")] == ["cache off", "cache on"]
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
@@ -86,7 +136,7 @@ def test_the_share_of_the_machines_peak_stands_beside_the_time():
 
 def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
     results = [with_info(shown, limit_seconds=0.3) for shown in SLOWER]
-    wide = max(map(len, summary_lines(results, 200)[:6]))
+    wide = max(len(line) for line in summary_lines(results, 200) if "1,234M" in line)
     lines = summary_lines(results, wide - 1)
 
     (header,) = [line for line in lines if "median" in line]

@@ -28,13 +28,6 @@ def duration(seconds: float) -> str:
     raise AssertionError("unreachable")
 
 
-def time_of(result: Result) -> str:
-    """Write how long a stage takes; of inference, whose rounds are many calls, how long one of them does."""
-    if result.stage == "inference" and result.images:
-        return f"{duration(result.median_seconds * result.case.batch_size / result.images)} a call"
-    return duration(result.median_seconds)
-
-
 def interval(result: Result) -> str:
     """Write the 95% interval of a case's time."""
     low, high = result.interval

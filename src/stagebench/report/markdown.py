@@ -8,7 +8,7 @@ from dataclasses import replace
 from stagebench.article import published
 from stagebench.article.tables import article_tables
 from stagebench.article.write_up import write_up_table
-from stagebench.report import sentences, tables
+from stagebench.report import best_settings, tables
 from stagebench.report.conditions import condition_sentences
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
@@ -16,6 +16,7 @@ from stagebench.report.formats import about
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report
 from stagebench.report.tables import Table
+from stagebench.report.verdicts import NOTHING_TO_COMPARE, shared_settings, verdict_rows, verdict_table
 
 SPECIAL = str.maketrans(
     {
@@ -43,23 +44,21 @@ def markdown(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield "## stagebench"
     for number, run in enumerate(report.runs):
+        shared = shared_settings(run.groups)
         if len(report.runs) > 1:
             yield from ("", f"### {escaped(report.run_name(number))}")
         yield from ("", escaped(about(run)), "")
-        for told in condition_sentences(run):
-            yield f"- {escaped(told)}"
-        for stage, outcomes in sentences.outcomes_by_stage(run).items():
-            told = (
-                sentences.stage_sentence(outcomes, report.by_recipe)
-                if len(outcomes) > 1
-                else sentences.group_sentence(outcomes[0], report.by_recipe)
-            )
-            yield f"- **{tables.words(stage)}**: {escaped(told)}"
-        for reason in sentences.reasons(run):
-            yield f"- Inconclusive: {escaped(reason)}."
-        for best in sentences.best_settings(run):
-            told = sentences.best_sentence(best, report.by_recipe)
-            options = sentences.options(best.result.case).translate(NOT_IN_CODE)
+        if told := [f"- {escaped(sentence)}" for sentence in condition_sentences(run)]:
+            yield from (*told, "")
+        if shared:
+            yield from (f"{escaped(shared)}:", "")
+        if rows := verdict_rows(run.groups, report.by_recipe):
+            yield from (*table_lines(escaped_table(verdict_table(rows))), "")
+        elif run.groups:
+            yield from (NOTHING_TO_COMPARE, "")
+        for best in best_settings.best_settings(run):
+            told = best_settings.best_sentence(best, report.by_recipe)
+            options = best_settings.options(best.result.case).translate(NOT_IN_CODE)
             yield f"- {escaped(told)} `pytest benchmarks {options}`"
     missing = tables.not_measured_table(report)
     if missing.rows:

@@ -1,4 +1,4 @@
-"""The table at the end of a run: every stage with its cases under each other."""
+"""The end of a run: a table of its verdicts, and below it every stage with its cases under each other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
 from stagebench.report.formats import TWO_WORKERS, duration, relative, share
+from stagebench.report.tables import words
+from stagebench.report.verdicts import (
+    VerdictRow,
+    setting,
+    shared_settings,
+    varied_axes,
+    verdict_rows,
+    verdict_table,
+)
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
 from stagebench.stages import DEPLOYMENT, PIPELINE
@@ -26,29 +35,32 @@ OF_DEPLOYED = (
     "is many calls, and its first execution loads the file, too."
 )
 GAP = 1
+WIDE_GAP = 2
+"""Between columns of words."""
+X_FASTEST = "x fastest: time divided by that of the group's fastest case, with its 95% interval."
 
 
 def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group] | None = None) -> list[str]:
-    """Return the table, one block for each setting that the cases of a group have in common.
+    """Return the verdicts, and below them the details, a block for each setting in which groups differ.
 
     `groups` are those of the results, if they are judged by more than by each other.
     """
-    lines: list[str] = []
-    reasons: dict[str, None] = {}
-    recipes = {result.case.recipe for result in results}
-    recipe = f", {', '.join(recipes)}" if len(recipes) == 1 else ""
-    ordered = sorted(groups or groups_of(results), key=lambda group: group.settings)
-    for settings, block in groupby(ordered, key=lambda group: group.settings):
+    judged = groups or groups_of(results)
+    by_recipe, varied = len({result.case.recipe for result in results}) > 1, varied_axes(judged)
+    ordered = sorted(judged, key=lambda group: setting(group, varied))
+    lines = ["", *wrap(shared_settings(judged), width)]
+    if verdicts := verdict_rows(judged, by_recipe):
+        lines += ["", *_verdicts(verdicts, width)]
+    for own, block in groupby(ordered, key=lambda group: setting(group, varied)):
         of_setting = list(block)
         rows: list[tuple[str, ...]] = []
         for group in of_setting:
-            reasons |= dict.fromkeys(v.reason for v in group.verdicts.values() if v and v.reason)
-            rows += [(group.stage,), *(_row(result, group, not recipe) for result in group.results)]
-        lines += ["", *wrap(settings + recipe, width), *_table(HEADER, ALIGN, rows, ["images/s"], width)]
-        lines += _deployed(of_setting, width, not recipe)
-        even = [sentence for group in of_setting for sentence in break_evens(group, not recipe)]
+            rows += [(words(group.stage),), *(_row(result, group, by_recipe) for result in group.results)]
+        lines += ["", *wrap(own, width), *_table(HEADER, ALIGN, rows, ["images/s"], width)]
+        lines += _deployed(of_setting, width, by_recipe)
+        even = [sentence for group in of_setting for sentence in break_evens(group, by_recipe)]
         lines += [line for sentence in even for line in wrap(sentence, width)]
-    if sentences := list(deployment_sentences(ordered, not recipe)):
+    if sentences := list(deployment_sentences(ordered, by_recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}
@@ -57,13 +69,31 @@ def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group]
         DEPLOYMENT: OF_DEPLOYED,
     }
     legend = [
-        "x fastest: time divided by that of the group's fastest case, with its 95% interval.",
+        *([X_FASTEST] if any(_is_ranked(group) for group in ordered) else []),
         *(["% of peak: share of what this machine could do at best."] if with_peak else []),
         "cold: first execution in a fresh process, not a round. memory: the most that it held.",
         *(note for of, note in notes.items() if stages & {*of}),
-        *(f"UNKNOWN: {reason}." for reason in reasons),
     ]
     return [*lines, "", *(line for entry in legend for line in wrap(entry, width))]
+
+
+def _verdicts(verdicts: Sequence[VerdictRow], width: int) -> Iterator[str]:
+    """Lay verdicts out in columns, the last of which wraps; where that leaves it no room, in sentences."""
+    table = verdict_table(verdicts)
+    *named, last = zip(table.columns, *(row.cells for row in table.rows), strict=True)
+    room = width - sum(max(map(len, cells)) + WIDE_GAP for cells in named)
+    if room < len(last[0]):
+        for row in table.rows:
+            *where, told = row.cells
+            yield from wrap(f"{', '.join(filter(None, where))}: {told}", width, subsequent_indent="    ")
+        return
+    rows: list[tuple[str, ...]] = [table.columns]
+    for before, row in zip([None, *table.rows], table.rows, strict=False):
+        stage, *own, told = row.cells
+        first, *more = wrap(told, room)
+        again = before is not None and before.cells[0] == stage
+        rows += [("" if again else stage, *own, first), *(("", *[""] * len(own), line) for line in more)]
+    yield from _columns(rows, "<" * len(table.columns), range(len(table.columns)), WIDE_GAP)
 
 
 def _deployed(groups: Sequence[Group], width: int, named_by_recipe: bool) -> list[str]:
@@ -88,7 +118,7 @@ def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:
             both = f"{first.case.label(named_by_recipe)} against {other.case.label(named_by_recipe)}"
             executions = int(behind / gained) + 2
             yield (
-                f"{group.stage}: {both}: break-even after {executions} executions (cold start "
+                f"{words(group.stage)}: {both}: break-even after {executions} executions (cold start "
                 f"+{duration(behind)})."
             )
 
@@ -111,9 +141,13 @@ def _row(result: Result, group: Group, named_by_recipe: bool) -> tuple[str, ...]
         share(limit) if limit else "",
         duration(result.cold_seconds),
         f"{result.info.peak_rss_bytes / 2**20:,.0f}M",
-        relative(result, group),
-        judged.word if judged else "",
+        *((relative(result, group), judged.word if judged else "") if _is_ranked(group) else ("", "")),
     )
+
+
+def _is_ranked(group: Group) -> bool:
+    """Say whether its cases have ratios and verdicts of their own; those of two are the verdict's row."""
+    return len(group.results) > 2
 
 
 def _table(
@@ -132,16 +166,18 @@ def _table(
     return _words(header, rows, width)
 
 
-def _columns(rows: Sequence[Sequence[str]], align: str, columns: Sequence[int]) -> Iterator[str]:
+def _columns(
+    rows: Sequence[Sequence[str]], align: str, columns: Sequence[int], gap: int = GAP
+) -> Iterator[str]:
     """Lay out some columns of the rows; one that has a name alone makes none wider."""
     widths = {column: max(len(row[column]) for row in rows if len(row) > 1) for column in columns}
     for row in rows:
         cells = [f"{row[c]:{align[c]}{widths[c]}}" for c in columns if c < len(row)]
-        yield (" " * GAP).join(cells).rstrip()
+        yield (" " * gap).join(cells).rstrip()
 
 
 def _words(header: Sequence[str], rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
     for first, *figures in rows:
         named = zip(header[1:], figures, strict=False)
-        words = ", ".join(f"{column} {figure}" for column, figure in named if figure)
-        yield from wrap(f"{first}: {words}" if words else first, width, subsequent_indent="    ")
+        told = ", ".join(f"{column} {figure}" for column, figure in named if figure)
+        yield from wrap(f"{first}: {told}" if told else first, width, subsequent_indent="    ")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from stagebench.article import published, write_up
 from stagebench.article.ledger import cost_legend, cost_tables
-from stagebench.report import sentences, tables
-from stagebench.report.chart_parts import described
+from stagebench.report import best_settings, tables
+from stagebench.report.chart_parts import described, look
 from stagebench.report.charts import charts
 from stagebench.report.conditions import condition_sentences
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
@@ -18,10 +19,11 @@ from stagebench.report.formats import TWO_WORKERS, about
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed
+from stagebench.report.verdicts import NOTHING_TO_COMPARE, shared_settings, verdict_rows, verdict_table
 from stagebench.stages import PIPELINE
 
-LISTED_GROUPS = 4
-"""Settings of a stage up to which the page shows each; of more it counts them, and lists them folded."""
+OPEN = 4
+"""Tables of a kind up to which each is open; more are folded."""
 
 
 def page(report: Report) -> str:
@@ -37,13 +39,15 @@ def page(report: Report) -> str:
         costs=[(cost_legend(run), found) for run in report.runs if (found := cost_tables(run))],
         verdicts=[_verdict(report, number) for number in range(len(report.runs))],
         about=about,
+        look=look,
+        nothing=NOTHING_TO_COMPARE,
         two_workers=TWO_WORKERS,
         of_pipeline=not report.stages or any(stage in PIPELINE for stage in report.stages),
         deployment=_deployment(report, list(drawn)),
         profiles=profile_tables(report),
         profile_note=NOTE,
         stages=report.stages,
-        listed=LISTED_GROUPS,
+        listed=OPEN,
         scaled={axis: any(name.endswith(f"_{axis}") for name in drawn) for axis in ("batch_size", "workers")},
         counts=Counter(missing.outcome for _, missing in report.not_measured()),
         axes={axis: values for axis, values in report.varying.items() if len(values) > 1},
@@ -52,27 +56,20 @@ def page(report: Report) -> str:
 
 
 def _verdict(report: Report, number: int) -> dict[str, Any]:
-    """Return what the verdict says of a run: by stage a heading sentence, and a sentence for each group."""
+    """Return what the page's first screen says of a run: its verdicts by stage, and its best settings."""
     run = report.runs[number]
-    stages = {}
-    for stage, outcomes in sentences.outcomes_by_stage(run).items():
-        each = [
-            (found.group.settings, sentences.group_sentence(found, report.by_recipe)) for found in outcomes
-        ]
-        stages[stage] = {
-            "groups": each,
-            "folded": len(each) > LISTED_GROUPS,
-            "in_short": sentences.stage_sentence(outcomes, report.by_recipe),
-        }
+    rows = verdict_rows(run.groups, report.by_recipe)
     best = [
-        (sentences.best_sentence(found, report.by_recipe), sentences.options(found.result.case))
-        for found in sentences.best_settings(run)
+        (best_settings.best_sentence(found, report.by_recipe), best_settings.options(found.result.case))
+        for found in best_settings.best_settings(run)
     ]
     return {
-        "stages": stages,
+        "measured": bool(run.groups),
+        "shared": shared_settings(run.groups),
+        "stages": [(stage, list(of_stage)) for stage, of_stage in groupby(rows, key=lambda row: row.stage)],
+        "columns": verdict_table(rows).columns,
         "best": best,
         "conditions": condition_sentences(run),
-        "reasons": sentences.reasons(run),
         "name": report.run_name(number),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib.resources import files
@@ -16,6 +17,8 @@ from stagebench.report.chart_parts import Chart, config
 from stagebench.report.tables import words
 
 EXPORTS = "window.vegaEmbed = vegaEmbed;"
+UNBROKEN = re.compile(r"(--[a-z-]+(?:=\d+)?|\([\d.,e+-]+ to [\d.,e+-]+\))")
+"""Options and intervals, which a narrow screen may not part."""
 
 
 def render(
@@ -45,6 +48,7 @@ def render(
     )
     environment.filters["words"] = words
     environment.filters["code"] = _code
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template(template).render(
         charts=charts,
         cases=len(cases),
@@ -95,6 +99,13 @@ def _code(text: str) -> markupsafe.Markup:
         return markupsafe.escape(text)
     tagged = (markupsafe.Markup("<code>{}</code>").format(p) if n % 2 else p for n, p in enumerate(parts))
     return markupsafe.Markup("").join(tagged)
+
+
+def _unbroken(text: str) -> markupsafe.Markup:
+    """Return text as markup in which options and intervals stand on one line each."""
+    parts = UNBROKEN.split(text)
+    span = markupsafe.Markup('<span class="unbroken">{}</span>')
+    return markupsafe.Markup("").join(span.format(p) if n % 2 else p for n, p in enumerate(parts))
 
 
 @cache
