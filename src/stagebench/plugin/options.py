@@ -151,7 +151,7 @@ OPTIONS = (
         "--budget",
         positive_number,
         Schedule.budget,
-        "seconds for all: what is left after --processes goes to further ones of undecided groups",
+        "seconds for all: what is left after --processes goes to further ones of inconclusive groups",
         f"{PRESETS[QUICK].values['budget']} with the preset {QUICK}, else none",
     ),
     Option(

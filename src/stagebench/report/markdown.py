@@ -48,8 +48,8 @@ def _lines(report: Report) -> Iterator[str]:
         if len(report.runs) > 1:
             yield from ("", f"### {escaped(report.run_name(number))}")
         yield from ("", escaped(about(run)), "")
-        if told := [f"- {escaped(sentence)}" for sentence in condition_sentences(run)]:
-            yield from (*told, "")
+        if conditions := [f"- {escaped(sentence)}" for sentence in condition_sentences(run)]:
+            yield from (*conditions, "")
         if shared:
             yield from (f"{escaped(shared)}:", "")
         if rows := verdict_rows(run.groups, report.by_recipe):
