@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pair import Pair, Remote
 from stagebench.case import AXES
@@ -37,6 +38,8 @@ MARKERS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("correctness", deadline=None)  # tests beside each other take what they take
+    settings.load_profile("correctness")
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     # Else pytest-benchmark would take no times in the sessions that tests start.

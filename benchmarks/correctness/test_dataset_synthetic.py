@@ -38,7 +38,7 @@ def pixels() -> np.ndarray:
     return np.array([np.asarray(Image.open(io.BytesIO(content))) for content in jpegs()], dtype=float)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 12), st.integers(0, 8), st.integers(0, 8), st.sampled_from([8, 17, 64]))
 def test_a_picture_does_not_depend_on_how_many_are_made(tmp_path_factory, classes, more, test, size):
     tree = built(
@@ -65,7 +65,7 @@ def test_a_picture_does_not_depend_on_how_many_processes_make_it(tmp_path):
 
 
 @given(st.tuples(st.integers(0, 2**70), st.sampled_from(["train", "test"]), st.integers(0, 999)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_seed_split_class_and_number_each_change_the_picture(key):
     seed, split, label = key
     other_split = "test" if split == "train" else "train"

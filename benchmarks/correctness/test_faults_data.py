@@ -156,7 +156,7 @@ def mutant(jpeg, seed):
 def test_both_frameworks_accept_equal_pixels_of_a_mutated_jpeg_or_both_refuse(both, tmp_path_factory):
     outcomes = Counter()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(st.lists(MUTANTS, min_size=50, max_size=50))
     def try_50(mutants):
         files = {f"{number}.jpg": mutant(*made) for number, made in enumerate(mutants)}

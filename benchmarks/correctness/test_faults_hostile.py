@@ -178,7 +178,7 @@ def outcome(*arguments):
 def test_a_saved_run_with_hostile_values_is_shown_as_text_or_refused_in_a_sentence(
     tmp_path_factory, examples
 ):
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3))
     def try_changes(changes):
         show_changed_run(tmp_path_factory.mktemp("runs"), changes)

@@ -135,9 +135,10 @@ def test_a_group_for_which_memory_is_short_now_fails_and_the_session_does_not(
     monkeypatch.setattr(memory, "memory_bytes", lambda moment: 0 if moment == "now" else 2**50)
     environments = {CASE.environment: Environment(CASE.environment, CASE.framework)}
     conditions = Conditions(Workload(100), small_dataset, environments, Schedule())
-    session = Session([("training", CASE)], conditions, tmp_path, None, Progress(io.StringIO()), width_of)
-
-    result = session.measured("training", CASE)
+    progress = Progress(io.StringIO())
+    asked = [("training", CASE)]
+    with Session(asked, conditions, tmp_path, None, progress, width_of, lambda _: {}) as session:
+        result = session.measured("training", CASE)
 
     assert isinstance(result, Failure)
     assert "MiB of memory, 0 MiB are there; instead: --cache=off" in result.reason

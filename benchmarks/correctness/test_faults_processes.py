@@ -237,7 +237,7 @@ def test_kill_9_while_loader_processes_run_leaves_no_process_and_no_shared_memor
 def test_sigterm_saves_what_is_finished_like_ctrl_c(suite, left):
     process = suite.start('{"training": {"fault": "hang"}}', "--cache=on")
     wait_for(process, "[2/6] model_building")
-    while not left():  # until training has begun
+    while len(left()) < 4:  # until training has begun: folder and lock of the session and of the group
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)

@@ -87,7 +87,7 @@ def dataset_of(pictures, folder):
     return prepare(DatasetRequest(str(folder)), folder / "cache", lambda *_: None)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(pictures=st.lists(jpegs(), min_size=8, max_size=8))
 def test_any_jpeg_is_prepared_alike(pair, tmp_path_factory, pictures):
     manifest = dataset_of(pictures, tmp_path_factory.mktemp("jpegs"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,8 @@ from stagebench.machine.info import usable_threads
 from stagebench.machine.peak_rates import RESOURCES
 from stagebench.networks.article import NETWORK
 from stagebench.run.peak import PeakRates, peak_seconds
-from stagebench.run.process import WorkerProcess
+from stagebench.run.pool import WorkerPool
+from stagebench.run.process import Patience, WorkerProcess
 from stagebench.run.sample import Measurement, ProcessRecord, Sample
 from stagebench.stages import PIPELINE, STAGES
 from stagebench.stages.model_building import ModelBuilding
@@ -108,21 +108,19 @@ def test_rates_are_measured_without_a_framework(tmp_path, small_dataset):
 def test_files_whose_names_are_not_utf_8_are_decoded(small_dataset, tmp_path):
     name = str(tmp_path / b"\xff.jpg".decode(errors="surrogateescape"))
     shutil.copy(small_dataset.paths("train")[0], name)
-    peak = PeakRates("data_loading", WORKLOAD, [name], None)
-    with ExitStack() as stack:
-        peak.start([CASE], tmp_path / "peak", stack)
-        peak.measure({replace(CASE, cache="off"): OUTCOME})
+    with WorkerPool() as pool:
+        peak = PeakRates(WORKLOAD, [name], None, pool)
+        peak.measure("data_loading", {replace(CASE, cache="off"): OUTCOME})
 
     assert peak.rates["jpegs"] > 0
 
 
-def test_a_peak_rate_that_cannot_be_measured_is_a_warning_and_fails_nothing(tmp_path):
-    peak = PeakRates("data_loading", WORKLOAD, ["missing.jpg"], None)
-    with ExitStack() as stack:
-        peak.start([CASE], tmp_path / "peak", stack)
+def test_a_peak_rate_that_cannot_be_measured_is_a_warning_and_fails_nothing():
+    with WorkerPool() as pool:
+        peak = PeakRates(WORKLOAD, ["missing.jpg"], None, pool)
         with pytest.warns(UserWarning, match="data_loading: no % of peak: .*"):
-            peak.measure({replace(CASE, cache="off"): OUTCOME})
-        peak.measure({replace(CASE, cache="off"): OUTCOME})  # and is not tried again
+            peak.measure("data_loading", {replace(CASE, cache="off"): OUTCOME})
+        peak.measure("data_loading", {replace(CASE, cache="off"): OUTCOME})  # and is not tried again
 
     assert peak.rates == {}
 
@@ -139,4 +137,4 @@ def test_a_file_that_cannot_be_decoded_leaves_no_process_waiting(tmp_path):
             threads=1,
         )
         with pytest.raises(Exception, match="the pipeline raised an error"):
-            process.receive(timeout=60, doing="measuring")
+            process.receive(Patience(60, "measuring"))

@@ -105,7 +105,7 @@ def written(run: Run) -> dict[str, Any]:
     return json.loads(json.dumps(content, allow_nan=False))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(RUNS)
 def test_a_run_that_is_written_is_read_as_the_same(run):
     assert run_of("run.json", written(run)) == run

@@ -79,7 +79,8 @@ class Worker:
         The `module` is where `Pipeline` stands, if not where its recipe has it. What a newer version of this
         package asks for beside is passed over.
         """
-        self.__dict__.clear()
+        for name in ("pipeline", "stage"):
+            self.__dict__.pop(name, None)
         gc.unfreeze()
         self.thorough = thorough
         self.case, self.workload = from_plain(Case, case).complete, from_plain(Workload, workload)
