@@ -218,3 +218,11 @@ def test_the_live_line_says_what_is_measured_how_long_it_took_and_how_long_it_la
 )
 def test_a_span_of_time_has_one_unit(seconds, text):
     assert roughly(seconds) == text
+
+
+def test_a_case_that_waits_for_much_of_its_time_is_named():
+    waiting = result(TENSORFLOW, [1.0, 1.0], idle_seconds=[0.2] * 6)
+    lines = summary_lines([result(TORCH, [1.2, 1.2], idle_seconds=[0.1] * 6), waiting], 80)
+
+    assert "training: tensorflow computes nothing in 20% of its time: it waits." in lines
+    assert not any(line.startswith("training: torch, 20w computes") for line in lines)

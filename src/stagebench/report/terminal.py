@@ -23,7 +23,7 @@ from stagebench.report.verdicts import (
 )
 from stagebench.results.result import Result
 from stagebench.run.sample import Failure, Measurement
-from stagebench.stages import DEPLOYMENT, PIPELINE
+from stagebench.stages import DEPLOYMENT
 from stagebench.statistics.group import Group, groups_of
 
 HEADER = ("", "median", "images/s", "% of peak", "cold", "memory", "x fastest (95%)", "verdict")
@@ -34,6 +34,8 @@ OF_DEPLOYED = (
     "difference of logits to it. median, p95, p99 of a deployed model: of single calls; a round of inference "
     "is many calls, and its first execution loads the file, too."
 )
+MUCH_WAITING = 0.1
+"""Share of the time from which on it is worth a sentence."""
 GAP = 1
 WIDE_GAP = 2
 """Between columns of words."""
@@ -58,21 +60,18 @@ def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group]
             rows += [(words(group.stage),), *(_row(result, group, by_recipe) for result in group.results)]
         lines += ["", *wrap(own, width), *_table(HEADER, ALIGN, rows, ["images/s"], width)]
         lines += _deployed(of_setting, width, by_recipe)
-        even = [sentence for group in of_setting for sentence in break_evens(group, by_recipe)]
-        lines += [line for sentence in even for line in wrap(sentence, width)]
+        told = [s for group in of_setting for s in (*waits(group, by_recipe), *break_evens(group, by_recipe))]
+        lines += [line for sentence in told for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, by_recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}
-    notes = {
-        PIPELINE: f"2w: {TWO_WORKERS}.",
-        DEPLOYMENT: OF_DEPLOYED,
-    }
     legend = [
         *([X_FASTEST] if any(_is_ranked(group) for group in ordered) else []),
         *(["% of peak: share of what this machine could do at best."] if with_peak else []),
         "cold: first execution in a fresh process, not a round. memory: the most that it held.",
-        *(note for of, note in notes.items() if stages & {*of}),
+        *([f"2w: {TWO_WORKERS}."] if any(isinstance(r.case.workers, int) for r in results) else []),
+        *([OF_DEPLOYED] if stages & {*DEPLOYMENT} else []),
     ]
     return [*lines, "", *(line for entry in legend for line in wrap(entry, width))]
 
@@ -104,6 +103,16 @@ def _deployed(groups: Sequence[Group], width: int, named_by_recipe: bool) -> lis
     table = _table(DEPLOYED, align, rows, ["images/s", "p95"], width) if rows else ()
     checks = (line for told in sanity_lines(groups, named_by_recipe) for line in wrap(told, width))
     return [*table, *checks]
+
+
+def waits(group: Group, named_by_recipe: bool) -> Iterator[str]:
+    """Say of a case that waits for much of its time that it does, as tf.data's autotuning makes it."""
+    for result in group.results:
+        seconds = sum(map(sum, result.rounds))
+        idle = sum(result.info.idle_seconds or ()) / seconds
+        if idle >= MUCH_WAITING:
+            who = result.case.label(named_by_recipe)
+            yield f"{group.stage}: {who} computes nothing in {share(idle)} of its time: it waits."
 
 
 def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:

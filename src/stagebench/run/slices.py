@@ -12,7 +12,18 @@ from stagebench.frameworks.contract import UnavailableError
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
 
 SLICE_SECONDS = 0.1
-"""Own time of a process in a slice."""
+"""Own time of a process in a slice.
+
+Shorter slices cost time (caches are emptied by the rivals), longer ones share fewer moments. Training of 500
+cached images, `tuned`, two processes of one framework on two cores; six blocks of slices and of whole rounds
+in turn; 95% intervals reach some 5% to either side:
+
+| slice | torch: time in slices / whole | scatter of a round's ratio: slices, whole | TensorFlow | scatter |
+|---|---|---|---|---|
+| 10 ms | 1.04, 1.04 | 5.1%, 14.7% | 1.12, 1.12 | 2.4%, 6.0% |
+| 50 ms | 1.02, 0.99 | 3.2%, 13.7% | 1.05, 1.05 | 3.4%, 8.4% |
+| 200 ms | 0.98, 1.01 | 5.9%, 9.5% | 0.96, 0.99 | 3.0%, 8.4% |
+"""
 LOOK_AGAIN_SECONDS = 0.001
 """After which a process that was waiting for something is looked at again."""
 
