@@ -245,8 +245,8 @@ def test_both_reports_say_it_before_the_verdict():
     report = Report([a_run(hostile, hostile)])
     text, html = markdown(report), page(report)
 
-    assert text.index("torch computes on 1 thread, tensorflow on 2") < text.index("**training**")
-    assert html.index("torch computes on 1 thread, tensorflow on 2") < html.index('<dl class="verdict">')
+    assert text.index("torch computes on 1 thread, tensorflow on 2") < text.index("| training")
+    assert html.index("torch computes on 1 thread, tensorflow on 2") < html.index('<table class="verdicts">')
     assert "<script>hit" not in text
     assert "<script>hit" not in html
 

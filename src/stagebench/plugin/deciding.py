@@ -46,7 +46,8 @@ class Deciding:
 
 
 def _need(group: Group) -> Need | None:
-    undecided = [v for v in group.verdicts.values() if v and v.word == "UNKNOWN"]
+    judged = [group.verdicts[case] for case in group.others]
+    undecided = [verdict for verdict in judged if verdict and verdict.word == "UNKNOWN"]
     processes = len(group.results[0].rounds)
     look = next_look(processes)
     if not undecided or look is None:

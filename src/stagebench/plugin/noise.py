@@ -61,9 +61,11 @@ class Noise:
         drifts = drift_of(Level(one.stage, one.case, one.level, one.error) for one in self._store.levels())
         record.drifts = [KnownDrift(s, d.value, d.freedom) for s, d in drifts.items() if s in stages]
 
-    def complete(self, record: Record) -> None:
-        """Add to a session's record what is known of its noise, and keep what it has shown itself."""
+    def complete(self, record: Record, keep: bool) -> None:
+        """Add to a session's record what is known of its noise, and `keep` what it has shown itself."""
         self.recall(record)
+        if not keep:
+            return
         groups = groups_of(record.results)
         spreads = [one for group in groups for one in _spreads_of(group)]
         try:

@@ -50,11 +50,14 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark saves, at the start of a wrapper
-def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Add what is known only when all is measured: the noise of cases like each other."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None]:
+    """Add what is known only when all is measured: the noise of cases like each other.
+
+    What a session that did not end well has shown is kept by the one that resumes it.
+    """
     record = session.config.stash[RECORD]
     if record.results:
-        session.config.stash[NOISE].complete(record)
+        session.config.stash[NOISE].complete(record, keep=exitstatus == pytest.ExitCode.OK)
         for result, saved in zip(record.results, record.saved, strict=True):
             saved.update(extra_info_of(result))
     yield

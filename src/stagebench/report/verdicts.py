@@ -12,7 +12,7 @@ from stagebench.report.formats import share
 from stagebench.report.tables import Row, Table, words
 from stagebench.results.run import in_order
 from stagebench.stages import STAGES
-from stagebench.statistics.group import Group
+from stagebench.statistics.group import Group, side_of
 from stagebench.statistics.ratio import digits
 
 Word = Literal["faster", "same", "unknown", "alone"]
@@ -93,7 +93,7 @@ def shared_settings(groups: Sequence[Group]) -> str:
 
 
 def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
-    winner, others = group.fastest.case, _others(group)
+    winner, others = group.fastest.case, group.others
     judged = {case: verdict for case in others if (verdict := group.verdicts[case])}
     unknown = {case: verdict for case, verdict in judged.items() if verdict.word == "UNKNOWN"}
     same = [case for case, verdict in judged.items() if verdict.word == "SAME"]
@@ -114,21 +114,6 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
     return VerdictRow(words(group.stage), setting(group, varied), word, winner, name, before, after)
 
 
-def _others(group: Group) -> list[Case]:
-    """Return the fastest case of each side but the winner's, the nearest first."""
-    winner = group.fastest.case
-    several = len({_side(result.case) for result in group.results}) > 1
-    best: dict[object, Case] = {}
-    for case in sorted(group.ratios, key=lambda case: group.ratios[case].estimate):
-        if not several or _side(case) != _side(winner):
-            best.setdefault(_side(case) if several else case, case)
-    return list(best.values())
-
-
-def _side(case: Case) -> tuple[str, str]:
-    return case.environment, case.recipe
-
-
 def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, faster: bool = False) -> str:
     """Write how many times as fast the winner is, and as which other if there are several."""
     ratio = group.ratios[other]
@@ -140,5 +125,5 @@ def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, f
 
 def _name(case: Case, group: Group, by_recipe: bool) -> str:
     """Name a case of a group, without its number of workers if its side has no other case."""
-    alone = sum(_side(result.case) == _side(case) for result in group.results) == 1
+    alone = sum(side_of(result.case) == side_of(case) for result in group.results) == 1
     return (replace(case, workers="auto") if alone else case).label(by_recipe)

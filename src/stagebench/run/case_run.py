@@ -29,7 +29,9 @@ class CaseRun:
     worker: WorkerProcess
     fresh = True
 
-    def __init__(self, case: Case, stage: str, folder: Path, schedule: Schedule, first: bool) -> None:
+    def __init__(
+        self, case: Case, stage: str, folder: Path, schedule: Schedule, first: bool, expected: float | None
+    ) -> None:
         """Begin with nothing.
 
         Args:
@@ -39,10 +41,12 @@ class CaseRun:
             schedule: its timeout counts.
             first: whether it is the case's first process. That one is fresh, and is looked at thoroughly:
                 its cold start and its memory are the case's.
+            expected: seconds of a round, by the case's process before.
 
         """
         self.case = case
         self.first = first
+        self.expected = expected
         self.stage = stage
         self.folder = folder
         self.timeout = inf if schedule.stage_timeout is None else schedule.stage_timeout
@@ -82,8 +86,9 @@ class CaseRun:
         )
 
     def leave(self, pool: WorkerPool, most: int) -> None:
-        """Keep the process for other groups, `most` of its kind; one that has failed or deployed ends."""
-        if self.failure or "deploys" in STAGES[self.stage].traits:
+        """Keep the process for other groups, `most` of its kind, if nothing stays in it."""
+        ended_well = hasattr(self, "record") and not self.failure
+        if not ended_well or "deploys" in STAGES[self.stage].traits or self.case.device != "cpu":
             most = 0
         if self.started:
             pool.keep(self.case, self.stage, self.worker, most)
@@ -111,7 +116,7 @@ class CaseRun:
 
     def execution(self) -> Execution:
         """Return a round that is about to begin."""
-        latest = [self.cold, *self.rounds][-1].seconds
+        latest = self.rounds[-1].seconds if self.rounds else self.expected or self.cold.seconds
         loads_itself = not isinstance(self.case.workers, int) or self.case.workers == 0
         return Execution(self.worker, latest, self._patience("execute"), loads_itself)
 

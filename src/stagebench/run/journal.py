@@ -71,7 +71,8 @@ class Journal:
         for journal, entry in self._entries_of(group):
             found = _results(entry, fingerprint, cases)
             if not isinstance(found, str):
-                journal.used.append(entry)
+                same = [e for e in journal.entries if e["fingerprint"] == entry["fingerprint"]]
+                journal.used += same  # of a group that was continued, the older lines too
                 return found
             why = why or found
         return why

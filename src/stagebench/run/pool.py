@@ -64,7 +64,7 @@ class WorkerPool:
         """
         idle = self._idle.get(_home(case), [])
         for worker in idle:
-            if case.group(stage) not in self._served[worker]:
+            if case.group(stage) not in self._served[worker] and worker.lives:
                 idle.remove(worker)
                 worker.name = case.id
                 return worker

@@ -77,7 +77,7 @@ class Patience:
 
 
 class WorkerProcess:
-    """A fresh Python process for one case. Use it as a context manager: it ends with the block.
+    """A Python process for one case at a time. Use it as a context manager: it ends with the block.
 
     Requests come in two halves, `send` and `receive`, so that several processes can start at once.
     """
@@ -189,13 +189,22 @@ class WorkerProcess:
         )
 
     @property
+    def lives(self) -> bool:
+        """Whether the process has not ended, e.g. because memory ran out."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return bool(self._process.status() != psutil.STATUS_ZOMBIE)
+        return False
+
+    @property
     def can_pause(self) -> bool:
         """Whether the system can stop the process with its loader processes, and read its CPU clock."""
         if sys.platform != "linux":
             return False
-        # a wrapper of the interpreter may stand between; an older version of this package has no group
-        own_child = self._process.ppid() == os.getpid()
-        return own_child and os.getpgid(self._process.pid) == self._process.pid
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            # a wrapper of the interpreter may stand between; an older version of this package has no group
+            own_child = self._process.ppid() == os.getpid()
+            return own_child and os.getpgid(self._process.pid) == self._process.pid
+        return False
 
     def pause(self) -> bool:
         """Stop the process with its loader processes, unless it is waiting for something.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
@@ -81,8 +80,17 @@ def measure_group(
                     return min(1.0, (monotonic() - began) / schedule.max_time)
                 return (repeat - done - 1 + within) / (wanted - done)
 
-            left_over = {case: folders[case] for case in _in_turn(cases, repeat - 1) if case not in failures}
-            for run in _measure_once(stage, left_over, conditions, means, report, repeat, share):
+            runs = [
+                CaseRun(case, stage, folders[case], schedule, repeat == 1, _seconds_of(records[case]))
+                for case in _in_turn(cases, repeat - 1)
+                if case not in failures
+            ]
+            try:
+                _measure_once(runs, conditions, means, report, repeat, share)
+            finally:
+                for run in runs:
+                    run.leave(means.pool, most=schedule.processes - 1)
+            for run in runs:
                 if run.failure:
                     failures[run.case] = run.failure
                 else:
@@ -103,6 +111,11 @@ def measure_group(
     return {case: failures.get(case) or Measurement(records[case], stopped_by, rates) for case in cases}
 
 
+def _seconds_of(records: Sequence[ProcessRecord]) -> float | None:
+    """Return what the latest round of a case took, if there was one."""
+    return records[-1].rounds[-1].seconds if records and records[-1].rounds else None
+
+
 def turns(cases: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield the cases in the orders A B, B A, A B ...: a drift of the machine then hits them alike."""
     return (_in_turn(cases, turn) for turn in count())
@@ -113,19 +126,18 @@ def _in_turn(cases: Sequence[T], turn: int) -> Sequence[T]:
 
 
 def _measure_once(
-    stage: str,
-    folders: Mapping[Case, Path],
+    runs: Sequence[CaseRun],
     conditions: Conditions,
     means: Means,
     report: Report,
     repeat: int,
     share: Callable[[float], float],
-) -> list[CaseRun]:
-    """Measure each case in one process, which are there at the same time and compute one at a time."""
-    schedule = conditions.schedule
+) -> None:
+    """Measure each case in one process, all of which are there at the same time and compute one at a time."""
+    schedule, stage = conditions.schedule, runs[0].stage
     process = f"process {repeat}, " if repeat > 1 or schedule.processes > 1 or schedule.within else ""
     rounds = STAGES[stage].minimum_rounds if schedule.rounds is None else schedule.rounds
-    expected = len(folders) * (1 + rounds)
+    expected = len(runs) * (1 + rounds)
     latest: dict[Case, float] = {}
 
     def tell(run: CaseRun, doing: str) -> None:
@@ -134,7 +146,6 @@ def _measure_once(
         report(Status(run.case, process + doing, latest, share(min(0.95, done / expected))))
 
     first = repeat == 1
-    runs = [CaseRun(case, stage, folder, schedule, first) for case, folder in folders.items()]
     for run in runs:
         run.attempt(run.start, conditions, means.pool)
     for run in runs:
@@ -165,9 +176,6 @@ def _measure_once(
         if conditions.profiles and first:
             tell(run, "profile")
             run.attempt(run.profile, conditions.profiles)
-    for run in runs:
-        run.leave(means.pool, most=max(1, schedule.processes - 1))
-    return runs
 
 
 def _enough(stage: str, rounds: int, runs: Sequence[CaseRun], wanted: int | None, spent: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from statistics import mean
 from time import monotonic
@@ -120,7 +121,8 @@ class Session:
                 raise ShortageError(lack)
         self._results: dict[str, Results] = {}
         self._spent: dict[str, list[float]] = {}
-        self._more_spent: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        """What a process of each case of a group took, start and set-up included."""
         self._estimated = estimated
 
     def __enter__(self) -> Self:
@@ -168,12 +170,12 @@ class Session:
             costs = {group: self._process_seconds(group) for group in needs}
             nearest = sorted(needs, key=lambda group: needs[group].settles * costs[group])
             chosen = next((group for group in nearest if needs[group].step * costs[group] <= left), None)
-            decided = f"{len(self._groups) - len(needs)} of {len(self._groups)} groups are decided"
+            told = f"{len(needs)} of {len(self._groups)} groups are inconclusive"
             if chosen is None:
-                self._observer.finish(f"{decided}; for more, the budget of {budget:g} s is too short")
+                self._observer.finish(f"{told}; for more, the budget of {budget:g} s is too short")
                 return
             step = needs[chosen].step
-            self._observer.finish(f"{decided}; {step} more processes for {chosen}")
+            self._observer.finish(f"{told}; {step} more processes for {chosen}")
             self._continue(chosen, step)
 
     def _continue(self, group: str, more: int) -> None:
@@ -181,7 +183,10 @@ class Session:
         stage, cases, began = self._stages[group], self._groups[group], monotonic()
         earlier = self._results[group]
         results = self._measure(group, stage, cases, True, earlier, more)
-        self._more_spent[group] = (monotonic() - began) / more
+        if results is earlier:  # memory is short now, which was said
+            self._seconds[group] = inf
+            return
+        self._seconds[group] = (monotonic() - began) / more
         self._results[group] = results
         if self._journal:
             self._journal.keep(group, fingerprint(stage, cases, self._conditions), results)
@@ -189,8 +194,8 @@ class Session:
 
     def _process_seconds(self, group: str) -> float:
         """Return what one more process of each case of a group takes, about."""
-        if group in self._more_spent:
-            return self._more_spent[group]
+        if group in self._seconds:
+            return self._seconds[group]
         results = self._results[group].values()
         processes = [one for r in results if isinstance(r, Measurement) for one in r.processes[-1:]]
         return sum(sample.seconds for one in processes for sample in one.executions)
@@ -235,6 +240,7 @@ class Session:
         began = monotonic()
         results = self._measure(group, stage, cases, True)
         self._spent.setdefault(stage, []).append(monotonic() - began)
+        self._seconds[group] = self._spent[stage][-1] / self._conditions.schedule.processes
         if self._journal:
             self._journal.keep(group, now, results)
         return results
@@ -266,6 +272,8 @@ class Session:
             if shortage(*needed, "now"):
                 self._pool.close_idle()
             if short := shortage(*needed, "now"):
+                if earlier:
+                    self._observer.finish(f"{number} {group}: no further processes: {short}")
                 return earlier or dict.fromkeys(cases, Failure(short))
             if self._trained and "deploys" in STAGES[stage].traits:
                 try:

@@ -82,6 +82,7 @@ class Worker:
         for name in ("pipeline", "stage"):
             self.__dict__.pop(name, None)
         gc.unfreeze()
+        gc.collect()
         self.thorough = thorough
         self.case, self.workload = from_plain(Case, case).complete, from_plain(Workload, workload)
         module = module or FRAMEWORKS[self.case.framework].pipeline_module(self.case.recipe)
@@ -95,7 +96,7 @@ class Worker:
             retain_freed_memory()
         self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline(self.case, self.manifest)
-        return {**vars(self.pipeline.runtime_info()), "conditions": conditions}
+        return {**encode(self.pipeline.runtime_info()), "conditions": conditions}
 
     def inspect(self, framework: str, arguments: dict[str, Any]) -> None:
         """Import the framework and make its `contract.Inspector`, on the CPU."""

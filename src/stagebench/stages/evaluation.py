@@ -24,7 +24,7 @@ class Evaluation(Stage):
     traits = ("loads_data", "has_model", "computes")
 
     def set_up(self) -> None:
-        if not self.path.exists():  # else the case's first process has trained it
+        if not self.path.exists():  # else an earlier process of the case has trained it
             self.pipeline.build_model()
             self.pipeline.train(self.workload.epochs)
             self.pipeline.save_model(self.path)

@@ -51,6 +51,19 @@ class Group:
         return paired_ratio(self.timings[case], self.timings[other], prior)
 
     @cached_property
+    def others(self) -> list[Case]:
+        """The fastest case of each side but the winner's, the nearest first.
+
+        A side is an environment with a recipe; where there is one alone, each case is compared.
+        """
+        several = len({side_of(result.case) for result in self.results}) > 1
+        best: dict[object, Case] = {}
+        for case in sorted(self.ratios, key=lambda case: self.ratios[case].estimate):
+            if not several or side_of(case) != side_of(self.fastest.case):
+                best.setdefault(side_of(case) if several else case, case)
+        return list(best.values())
+
+    @cached_property
     def verdicts(self) -> Mapping[Case, Verdict | None]:
         """What may be said of every case against the fastest, and of the fastest against the others.
 
@@ -84,6 +97,11 @@ class Group:
         if not all(info.kind for info in both):  # of an older run
             return Earlier.of_equal([info.noise_log_ratios for info in both])
         return self.earlier.kin(both[0].kind, both[1].kind)
+
+
+def side_of(case: Case) -> tuple[str, str]:
+    """Return what is compared with each other: an environment with a recipe."""
+    return case.environment, case.recipe
 
 
 def groups_of(

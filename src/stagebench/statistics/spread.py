@@ -1,4 +1,4 @@
-"""How far a figure scatters from one fresh process to the next."""
+"""How far a figure scatters from one process to the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rounds = Sequence[float]
-"""Seconds of the rounds of one fresh process, in the order in which they were taken."""
+"""Seconds of the rounds of one process, in the order in which they were taken."""
 Logs = NDArray[np.float64]
 
 
