@@ -17,7 +17,7 @@ from alive import is_alive
 from stagebench.case import Case, Workload
 from stagebench.run import process as process_module
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
-from stagebench.run.slices import Execution, execute_in_slices, within
+from stagebench.run.slices import Execution, execute_in_slices, overlap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the CPU clock of a process")
 
@@ -56,7 +56,7 @@ def rounds_of(*workers, expected=0.5, **patience):
 def stood_still(execution):
     """Seconds of the round in which the process stood still."""
     began = execution.answer["began"]
-    return within(execution.pauses, began, began + execution.answer["seconds"])
+    return overlap(execution.pauses, began, began + execution.answer["seconds"])
 
 
 def test_processes_that_compute_take_turns_and_stand_still_meanwhile(processes):
@@ -65,7 +65,7 @@ def test_processes_that_compute_take_turns_and_stand_still_meanwhile(processes):
     assert all(len(execution.pauses) >= 3 for execution in executions)
     first, second = executions
     for since, to in first.pauses:  # the other one ran, and did not run beside it
-        assert within(second.pauses, since, to) < 0.5 * (to - since)
+        assert overlap(second.pauses, since, to) < 0.5 * (to - since)
     for execution in executions:
         own = execution.answer["seconds"] - stood_still(execution)
         assert execution.answer["cpu_seconds"] < own < execution.answer["seconds"] - 0.1

@@ -16,7 +16,7 @@ from stagebench.run.conditions import Conditions, Schedule
 from stagebench.run.pool import WorkerPool
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
 from stagebench.run.sample import Failure, ProcessRecord, Sample
-from stagebench.run.slices import Execution, within
+from stagebench.run.slices import Execution, overlap
 from stagebench.stages import STAGES
 
 T = TypeVar("T")
@@ -132,8 +132,8 @@ class CaseRun:
         sample = self._read(Sample, execution.answer)
         if sample.began is not None:
             ended = sample.began + sample.seconds
-            paused = within(execution.pauses, sample.began, ended)
-            idle = within(execution.waits, sample.began, ended)
+            paused = overlap(execution.pauses, sample.began, ended)
+            idle = overlap(execution.waits, sample.began, ended)
             sample = replace(sample, seconds=sample.seconds - paused, idle_seconds=idle)
         if execution.pauses:
             self.interleave = "slices"

@@ -36,6 +36,10 @@ class _Earlier:
     used: list[Entry] = field(default_factory=list)
     """Entries that this session has taken, or measured again under the same fingerprint."""
 
+    def use(self, fingerprint: Fingerprint) -> None:
+        """Note that nothing is left to take of a group; one that was continued has several lines."""
+        self.used += [entry for entry in self.entries if entry["fingerprint"] == fingerprint]
+
 
 class Journal:
     """Files of JSON lines, a line for each finished group; each locked while its session lives.
@@ -71,8 +75,7 @@ class Journal:
         for journal, entry in self._entries_of(group):
             found = _results(entry, fingerprint, cases)
             if not isinstance(found, str):
-                same = [e for e in journal.entries if e["fingerprint"] == entry["fingerprint"]]
-                journal.used += same  # of a group that was continued, the older lines too
+                journal.use(fingerprint)
                 return found
             why = why or found
         return why
@@ -87,7 +90,7 @@ class Journal:
         found = [encode(result) for result in results.values()]
         self._write({"group": group, "fingerprint": fingerprint, "results": found})
         for journal in self._earlier:
-            journal.used += [entry for entry in journal.entries if entry["fingerprint"] == fingerprint]
+            journal.use(fingerprint)
 
     def forget(self, group: str) -> None:
         """Take a group of this session back, because a check of it has failed: it is to be measured again."""

@@ -26,11 +26,9 @@ in turn; 95% intervals reach some 5% to either side:
 """
 LOOK_AGAIN_SECONDS = 0.001
 """After which a process that was waiting for something is looked at again."""
-
-
 WATCH_SECONDS = 0.025
 """After which a process that executes is looked at, to see how long it computes nothing."""
-IDLE_SHARE = 0.1
+WAITING_SHARE = 0.1
 """Of one processor: with less, a process computes nothing. Threads that only wait wake up now and then."""
 
 
@@ -96,7 +94,11 @@ class Execution:
         since, before = perf_counter(), self._cpu_clock()
         while not self.worker.answers_within(min(WATCH_SECONDS, end - self.patience.waited), self.patience):
             now, computed = perf_counter(), self._cpu_clock()
-            if computed is not None and before is not None and computed - before < IDLE_SHARE * (now - since):
+            if (
+                computed is not None
+                and before is not None
+                and computed - before < WAITING_SHARE * (now - since)
+            ):
                 self.waits.append((since, now))
             if self.patience.waited >= end:
                 return False
@@ -107,7 +109,7 @@ class Execution:
         return self.worker.cpu_clock() if self.watched else None
 
 
-def within(times: Iterable[tuple[float, float]], began: float, ended: float) -> float:
+def overlap(times: Iterable[tuple[float, float]], began: float, ended: float) -> float:
     """Return how many seconds of some times lie between two moments."""
     return sum(max(0.0, min(ended, to) - max(began, since)) for since, to in times)
 
