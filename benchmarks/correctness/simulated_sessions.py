@@ -9,7 +9,7 @@ import numpy as np
 
 from stagebench.statistics.knowledge import priors_of
 from stagebench.statistics.ranking import fastest, ratios_to_fastest, spreads_to_fastest
-from stagebench.statistics.stopping import LOOKS, decided
+from stagebench.statistics.stopping import LOOKS
 from stagebench.statistics.verdict import word_of
 
 ROUNDS = 5
@@ -133,7 +133,7 @@ def _judge(sessions: Sessions, looks: Sequence[int], smallest: float) -> Outcome
             priors = dict(zip(timings, priors_of(spreads), strict=True))
             for group in going_on:
                 ratios = ratios_to_fastest(timings[group], priors[group])
-                if look == looks[-1] or decided(ratios.values(), smallest):
+                if look == looks[-1] or all(word_of(r, smallest) != "UNKNOWN" for r in ratios.values()):
                     _count(outcome, ratios, truth - truth[fastest(timings[group])], smallest, look)
                 else:
                     processes[group] = looks[looks.index(look) + 1]

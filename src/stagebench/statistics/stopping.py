@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from stagebench.statistics.ratio import Ratio
-from stagebench.statistics.verdict import SMALLEST_DIFFERENCE, word_of
-
 LOOKS = (3, 5, 8, 12, 20)
 """Processes of each case after which verdicts are asked for. To look after every process raises half as many
 false alarms again: who looks often enough sees everything once."""
@@ -15,8 +10,3 @@ false alarms again: who looks often enough sees everything once."""
 def next_look(processes: int) -> int | None:
     """Return how many processes a group that is undecided after so many goes on to; None: it ends."""
     return next((look for look in LOOKS if look > processes), None)
-
-
-def decided(ratios: Iterable[Ratio], smallest: float = SMALLEST_DIFFERENCE) -> bool:
-    """Say whether no ratio's verdict is UNKNOWN."""
-    return all(word_of(ratio, smallest) != "UNKNOWN" for ratio in ratios)
