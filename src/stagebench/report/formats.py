@@ -10,12 +10,17 @@ from stagebench.results.run import Run
 from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import Ratio, digits
 
-TWO_WORKERS = "; ".join(
-    f"{one.name} {'sizes its own threads' if one.chooses_workers else 'loads data in two processes'}"
-    for one in FRAMEWORKS.values()
-    if one.imports
-)
-"""What `2w` stands for."""
+
+def workers_legend(results: Iterable[Result]) -> str | None:
+    """Say what `2w` stands for, for the most workers of these results; None where none has them."""
+    counts = [one.case.workers for one in results if isinstance(one.case.workers, int)]
+    if not counts:
+        return None
+    most = max(counts)
+    loads = f"loads data in {most} further processes" if most > 1 else "loads data in one further process"
+    who = {True: "sizes its own threads", False: loads if most else "loads data in the process that trains"}
+    real = [one for one in FRAMEWORKS.values() if one.imports]
+    return f"{most}w: " + "; ".join(f"{one.name} {who[one.chooses_workers]}" for one in real) + "."
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
-from stagebench.report.formats import TWO_WORKERS, duration, relative, share
+from stagebench.report.formats import duration, relative, share, workers_legend
 from stagebench.report.tables import words
 from stagebench.report.verdicts import (
     VerdictRow,
@@ -70,7 +70,7 @@ def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group]
         *([X_FASTEST] if any(_is_ranked(group) for group in ordered) else []),
         *(["% of peak: share of what this machine could do at best."] if with_peak else []),
         "cold: first execution in a fresh process, not a round. memory: the most that it held.",
-        *([f"2w: {TWO_WORKERS}."] if any(isinstance(r.case.workers, int) for r in results) else []),
+        *([loaders] if (loaders := workers_legend(results)) else []),
         *([OF_DEPLOYED] if stages & {*DEPLOYMENT} else []),
     ]
     return [*lines, "", *(line for entry in legend for line in wrap(entry, width))]

@@ -15,7 +15,7 @@ from stagebench.report.charts import charts
 from stagebench.report.conditions import condition_sentences
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_table
 from stagebench.report.deployment_tables import deployed, deployment_table, latency_table, steps_table
-from stagebench.report.formats import TWO_WORKERS, about
+from stagebench.report.formats import about, workers_legend
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed
@@ -41,7 +41,7 @@ def page(report: Report) -> str:
         about=about,
         look=look,
         nothing=NOTHING_TO_COMPARE,
-        two_workers=TWO_WORKERS,
+        workers_legend=workers_legend([result for run in report.runs for result in run.results]) or "",
         of_pipeline=not report.stages or any(stage in PIPELINE for stage in report.stages),
         deployment=_deployment(report, list(drawn)),
         profiles=profile_tables(report),
