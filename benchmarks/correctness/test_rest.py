@@ -15,22 +15,20 @@ from stagebench.run import clock
 from stagebench.run.process import WorkerProcess
 
 
-def set_up_training(process, framework, folder, dataset, **limits):
+def set_up_training(process, framework, folder, dataset):
     """Bring a worker process to where training begins."""
     workers = "auto" if FRAMEWORKS[framework].chooses_workers else 0
     case = Case(framework, framework, workers=workers)
-    process.send_open(case, Workload(100), dataset, **limits)
+    process.send_open(case, Workload(100), dataset)
     process.receive()
     process.request("set_up", stage="training", folder=folder)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-def test_a_process_that_retains_memory_takes_none_anew_in_every_step(
-    framework, second_worker, tmp_path, small_dataset
-):
-    """Without the option many a torch process touches 40,000 pages anew in every round."""
+def test_a_process_takes_no_memory_anew_in_every_step(framework, second_worker, tmp_path, small_dataset):
+    """Else many a torch process touches 40,000 pages anew in every round."""
     process = second_worker(framework)
-    set_up_training(process, framework, tmp_path, small_dataset, retain_memory=True)
+    set_up_training(process, framework, tmp_path, small_dataset)
     faults = [process.request("execute")["page_faults"] for _ in range(6)]
 
     assert min(faults[1:]) < 1000, f"page faults by round: {faults}"

@@ -51,7 +51,7 @@ def test_a_process_is_shared_by_cases_that_set_it_up_alike_alone(started, tmp_pa
     case = Case("simulated", "simulated")
     with WorkerPool() as pool:
         worker = pool.start(case.id, "python3")
-        pool.keep(case, "training", worker, most=1)
+        pool.keep(case, worker, "training", most=1)
         other_home = [
             Case("simulated", "simulated", workers=2),
             Case("simulated", "simulated@other"),
@@ -62,6 +62,23 @@ def test_a_process_is_shared_by_cases_that_set_it_up_alike_alone(started, tmp_pa
         assert pool.take(case, "training") is None, "it has measured this group already"
         assert pool.take(Case("simulated", "simulated", cache="off", batch_size=4), "training") is worker
         assert pool.take(case, "evaluation") is None, "it is taken"
+
+
+def test_the_model_to_evaluate_is_trained_once_and_by_a_process_that_measures_nothing_then(
+    suite, started, monkeypatch
+):
+    set_up = []
+    send = WorkerProcess.send
+
+    def noted(self, method, /, **arguments):
+        set_up.extend([self] * (method == "set_up"))
+        send(self, method, **arguments)
+
+    monkeypatch.setattr(WorkerProcess, "send", noted)
+    suite.run("--cache=off,on", "--stages=evaluation", "--processes=1").assert_outcomes(passed=2)
+
+    assert len(started) == 1 + 2
+    assert len(set_up) == len(set(set_up)) == 1 + 2
 
 
 def test_a_failed_process_serves_no_other_stage(suite, started, monkeypatch):

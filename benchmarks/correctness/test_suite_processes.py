@@ -77,13 +77,18 @@ def test_a_worker_process_that_dies_fails_its_case_alone(suite, monkeypatch, fau
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": {"fault": fault, "workers": 2}}))
     result = suite.run("--cache=on", "--workers=0,2", "--stages=data_loading,training,evaluation")
 
-    result.assert_outcomes(passed=4, failed=2)
+    result.assert_outcomes(passed=5, failed=1)
     result.stdout.fnmatch_lines(f"simulated-cpu-*-workers2-*: the worker process was killed by {name}*")
     if fault == "kill":
         result.stdout.fnmatch_lines("simulated: about to be killed")
     (run,) = suite.saved()
     saved = [(b["extra_info"]["stage"], b["extra_info"]["workers"]) for b in run["benchmarks"]]
-    assert saved == [("data_loading", 0), ("data_loading", 2), ("training", 0), ("evaluation", 0)]
+    assert saved == [
+        (stage, workers)
+        for stage in ("data_loading", "training", "evaluation")
+        for workers in (0, 2)
+        if (stage, workers) != ("training", 2)
+    ]
 
 
 def start(suite):

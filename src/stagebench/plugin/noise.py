@@ -37,9 +37,7 @@ class Noise:
         self._store = NoiseStore(
             folder,
             workload={**plain(conditions.workload), "data set": conditions.manifest.fingerprint},
-            schedule={
-                name: getattr(schedule, name) for name in ("rounds", "threads", "interleave", "retain_memory")
-            },
+            schedule={name: getattr(schedule, name) for name in ("rounds", "threads", "interleave")},
         )
         self._of_equal: list[SeenSpread] = []
         self._not_kept = ""

@@ -175,12 +175,6 @@ OPTIONS = (
     ),
     Option("--threads", threads, Schedule.threads, "threads and processors of each worker process"),
     Option(
-        "--retain-memory",
-        None,
-        Schedule.retain_memory,
-        "let worker processes keep what they free (glibc): faster and steadier",
-    ),
-    Option(
         "--profile", folder_to_write, None, "folder for a profiler's trace of each case, made off the clock"
     ),
     Option(

@@ -28,6 +28,7 @@ class CaseRun:
     record: ProcessRecord
     worker: WorkerProcess
     fresh = True
+    ended_well = False
 
     def __init__(
         self, case: Case, stage: str, folder: Path, schedule: Schedule, first: bool, expected: float | None
@@ -81,25 +82,33 @@ class CaseRun:
             conditions.workload,
             conditions.manifest,
             threads=threads,
-            retain_memory=conditions.schedule.retain_memory,
             thorough=self.first,
         )
 
     def leave(self, pool: WorkerPool, most: int) -> None:
         """Keep the process for other groups, `most` of its kind, if nothing stays in it."""
-        ended_well = hasattr(self, "record") and not self.failure
-        if not ended_well or "deploys" in STAGES[self.stage].traits or self.case.device != "cpu":
+        if (
+            self.failure
+            or not self.ended_well
+            or "deploys" in STAGES[self.stage].traits
+            or self.case.device != "cpu"
+        ):
             most = 0
         if self.started:
-            pool.keep(self.case, self.stage, self.worker, most)
+            pool.keep(self.case, self.worker, self.stage if self.rounds else None, most)
 
     def wait_until_open(self) -> None:
         answer = self.worker.receive(self._patience(""))
         self.runtime, self.conditions = self._read(RuntimeInfo, answer), answer.get("conditions")
 
+    def begin_set_up(self) -> None:
+        """Bring the process to where the stage begins, while the others do the same."""
+        self.worker.send("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
+
+    def wait_until_set_up(self) -> None:
+        self.worker.receive(self._patience("set_up"))
+
     def execute_cold(self) -> None:
-        # One case after the other: two that train at the same time take longer than in turn.
-        self._request("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
         self.cold = self._execute()
 
     @property
@@ -139,6 +148,11 @@ class CaseRun:
             self.interleave = "slices"
         self.rounds.append(sample)
 
+    def train(self) -> None:
+        """Leave the model that the stage starts from, and measure nothing."""
+        self.wait_until_set_up()
+        self.ended_well = True
+
     def finish(self) -> None:
         wanted = self.first and self.stage == "data_loading"
         known = {
@@ -151,6 +165,7 @@ class CaseRun:
             "conditions": self.conditions,
         }
         self.record = self._read(ProcessRecord, {**self._request("peaks"), **known})
+        self.ended_well = True
 
     def profile(self, folder: Path) -> None:
         """Have the stage profiled, once its times are taken."""

@@ -11,6 +11,8 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.run.environments import Environment
 
 INTERLEAVE = ("slices", "rounds")
+KEPT_FOR_MORE = 3
+"""Processes of a kind, of 0.5 to 0.8 GB each, that are kept where undecided groups may take more."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,11 @@ class Schedule:
     """Threads and processors of each worker process; None: the framework's own choice."""
     interleave: str = INTERLEAVE[0]
     """How rivals take turns: in time slices of a round where that is possible, or by whole rounds."""
-    retain_memory: bool = False
-    """Whether a worker process keeps what it frees; else its C library decides."""
+
+    @property
+    def kept(self) -> int:
+        """How many processes of a kind live on, for all but the first of a case, which is fresh."""
+        return max(self.processes - 1, KEPT_FOR_MORE if self.budget else 0)
 
 
 @dataclass(frozen=True)

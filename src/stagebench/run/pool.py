@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +25,8 @@ class WorkerPool:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._folder: Path | None = None
-        self._started = 0
+        self._folders = count()
+        self._shared: dict[Case, Path] = {}
         self._idle: dict[Case, list[WorkerProcess]] = {}
         self._served: dict[WorkerProcess, set[str]] = {}
         """The groups that each has measured."""
@@ -50,12 +52,14 @@ class WorkerPool:
             WorkerError: it cannot be started.
 
         """
-        if self._folder is None:
-            self._folder = self._stack.enter_context(scratch_folder())
-        self._started += 1
-        folder = self._folder / str(self._started)
-        folder.mkdir()
-        return self._stack.enter_context(WorkerProcess(name, folder, python, threads, variables))
+        return self._stack.enter_context(WorkerProcess(name, self._new_folder(), python, threads, variables))
+
+    def shared_folder(self, case: Case) -> Path:
+        """Return where the processes of cases that train the same model may find it."""
+        alike = replace(case.complete, cache=AXES["cache"].default, workers=AXES["workers"].default)
+        if alike not in self._shared:
+            self._shared[alike] = self._new_folder()
+        return self._shared[alike]
 
     def take(self, case: Case, stage: str) -> WorkerProcess | None:
         """Return a process that was kept and that the case can use, or None.
@@ -70,14 +74,23 @@ class WorkerPool:
                 return worker
         return None
 
-    def keep(self, case: Case, stage: str, worker: WorkerProcess, most: int) -> None:
-        """Keep a process that has measured a case, if fewer than `most` of its kind are; else it ends."""
+    def keep(self, case: Case, worker: WorkerProcess, measured: str | None, most: int) -> None:
+        """Keep a process that has measured a stage, if fewer than `most` of its kind are; else it ends."""
         idle = self._idle.setdefault(_home(case), [])
-        self._served.setdefault(worker, set()).add(case.group(stage))
+        served = self._served.setdefault(worker, set())
+        if measured:
+            served.add(case.group(measured))
         if len(idle) < most:
             idle.append(worker)
         else:
             worker.close()
+
+    def _new_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = self._stack.enter_context(scratch_folder())
+        folder = self._folder / str(next(self._folders))
+        folder.mkdir()
+        return folder
 
     def close_idle(self) -> None:
         """End what is kept, where memory is short."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
@@ -72,6 +73,11 @@ def measure_group(
     wanted = done + more if earlier else schedule.processes
     with scratch_folder() as folder:
         folders = {case: folder / str(number) for number, case in enumerate(cases)}
+        if STAGES[stage].starts_trained:
+            folders = {case: means.pool.shared_folder(case) for case in cases}
+            failures |= _train(
+                stage, [case for case in cases if case not in failures], folders, conditions, means, report
+            )
         for repeat in count(done + 1):
             started = monotonic()
 
@@ -89,7 +95,7 @@ def measure_group(
                 _measure_once(runs, conditions, means, report, repeat, share)
             finally:
                 for run in runs:
-                    run.leave(means.pool, most=schedule.processes - 1)
+                    run.leave(means.pool, schedule.kept)
             for run in runs:
                 if run.failure:
                     failures[run.case] = run.failure
@@ -109,6 +115,35 @@ def measure_group(
                 break
     rates = means.peak.rates
     return {case: failures.get(case) or Measurement(records[case], stopped_by, rates) for case in cases}
+
+
+def _train(
+    stage: str,
+    cases: Sequence[Case],
+    folders: Mapping[Case, Path],
+    conditions: Conditions,
+    means: Means,
+    report: Report,
+) -> dict[Case, Failure]:
+    """Have the models trained that the stage starts from, by processes which measure nothing meanwhile."""
+    untrained = {folders[case]: case for case in reversed(cases) if not any(folders[case].iterdir())}
+    runs = [
+        CaseRun(case, stage, folder, conditions.schedule, False, None) for folder, case in untrained.items()
+    ]
+    try:
+        for run in runs:
+            run.doing = "training the model to evaluate"
+            report(Status(run.case, run.doing, {}, 0.0))
+            run.attempt(run.start, conditions, means.pool)
+        for run in runs:
+            run.attempt(run.wait_until_open)
+            run.attempt(run.begin_set_up)
+        for run in runs:
+            run.attempt(run.train)
+    finally:
+        for run in runs:
+            run.leave(means.pool, conditions.schedule.kept)
+    return {run.case: run.failure for run in runs if run.failure}
 
 
 def _seconds_of(records: Sequence[ProcessRecord]) -> float | None:
@@ -151,6 +186,10 @@ def _measure_once(
     for run in runs:
         tell(run, "starting")
         run.attempt(run.wait_until_open)
+    for run in runs:
+        run.attempt(run.begin_set_up)
+    for run in runs:
+        run.attempt(run.wait_until_set_up)
     for run in runs:
         tell(run, "cold")
         run.attempt(run.execute_cold)

@@ -22,9 +22,10 @@ class Evaluation(Stage):
     order = 6
     colour = "#009e73"
     traits = ("loads_data", "has_model", "computes")
+    starts_trained = True
 
     def set_up(self) -> None:
-        if not self.path.exists():  # else an earlier process of the case has trained it
+        if not self.path.exists():
             self.pipeline.build_model()
             self.pipeline.train(self.workload.epochs)
             self.pipeline.save_model(self.path)

@@ -52,6 +52,9 @@ class Stage(ABC):
     """In each process, where their number is not given."""
     keeps_time: ClassVar[bool] = False
     """Whether it takes times within `run`, which a process that is stopped meanwhile would take wrongly."""
+    starts_trained: ClassVar[bool] = False
+    """Whether its set-up trains a model where there is none at `path`. Another process does that beforehand,
+    so that the cold execution is the first work of its process."""
     on_host: ClassVar[bool] = False
     """Whether its work is the processor's on every device."""
 

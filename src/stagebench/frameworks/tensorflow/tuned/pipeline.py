@@ -23,7 +23,6 @@ import tensorflow as tf
 from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Evaluation, Split
-from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import pipeline as tensorflow
 from stagebench.frameworks.tensorflow import training
@@ -36,7 +35,6 @@ class Pipeline(tensorflow.Pipeline):
     deploys_batch_norm = False
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        retain_freed_memory()
         super().__init__(case, workload, manifest)
         self._folded: keras.Model | None = None
 

@@ -9,7 +9,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stagebench.frameworks.contract import Epoch, Evaluation, Split
-from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch import pipeline as pytorch
 from stagebench.frameworks.torch.execution import as_case_runs
@@ -37,7 +36,6 @@ class Pipeline(pytorch.Pipeline):
 
     def _epoch(self, split: Split) -> Batches:
         if split not in self._loaders:
-            retain_freed_memory()  # from where on each batch takes what the one before has freed
             self._loaders[split] = data.Loader(split, self.case, self.workload, self.manifest, self.device)
         loader: data.Loader = self._loaders[split]
         return loader
