@@ -8,6 +8,7 @@ from itertools import groupby
 import pytest
 
 from stagebench.case import Case, Workload
+from stagebench.run import pool as pool_module
 from stagebench.run.pool import WorkerPool
 from stagebench.run.process import WorkerProcess
 
@@ -62,6 +63,17 @@ def test_a_process_is_shared_by_cases_that_set_it_up_alike_alone(started, tmp_pa
         assert pool.take(case, "training") is None, "it has measured this group already"
         assert pool.take(Case("simulated", "simulated", cache="off", batch_size=4), "training") is worker
         assert pool.take(case, "evaluation") is None, "it is taken"
+
+
+def test_no_process_is_kept_where_half_of_the_memory_is_taken(monkeypatch):
+    case = Case("simulated", "simulated")
+    monkeypatch.setattr(pool_module, "memory_bytes", {"ever": 16, "now": 8}.__getitem__)
+    with WorkerPool() as pool:
+        worker = pool.start(case.id, "python3")
+        pool.keep(case, worker, "training", most=9)
+
+        assert pool.take(case, "evaluation") is None
+        assert not worker.lives
 
 
 def test_the_model_to_evaluate_is_trained_once_and_by_a_process_that_measures_nothing_then(

@@ -11,8 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from stagebench.case import AXES, Case
+from stagebench.machine.memory import memory_bytes
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder
+
+FREE_SHARE = 0.5
+"""Of the machine's memory, which is left to what is measured and to the file cache."""
 
 
 class WorkerPool:
@@ -75,12 +79,15 @@ class WorkerPool:
         return None
 
     def keep(self, case: Case, worker: WorkerProcess, measured: str | None, most: int) -> None:
-        """Keep a process that has measured a stage, if fewer than `most` of its kind are; else it ends."""
+        """Keep a process that has measured a stage, if fewer than `most` of its kind are and memory is ample.
+
+        Else it ends.
+        """
         idle = self._idle.setdefault(_home(case), [])
         served = self._served.setdefault(worker, set())
         if measured:
             served.add(case.group(measured))
-        if len(idle) < most:
+        if len(idle) < most and memory_bytes("now") > FREE_SHARE * memory_bytes("ever"):
             idle.append(worker)
         else:
             worker.close()
