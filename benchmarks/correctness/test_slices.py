@@ -1,4 +1,4 @@
-"""Time slices: rivals share every moment, what they wait for counts, and stopped time is on no clock."""
+"""Time slices: cases share every moment, what they wait for counts, and stopped time is on no clock."""
 
 from __future__ import annotations
 
@@ -105,9 +105,11 @@ def test_loader_processes_stand_still_with_their_worker_process(processes):
     assert psutil.STATUS_STOPPED in states
 
 
-@pytest.mark.fault("a worker process that dies, hangs or raises while its rival is stopped", "its case fails")
+@pytest.mark.fault(
+    "a worker process that dies, hangs or raises while another one is stopped", "its case fails"
+)
 @pytest.mark.parametrize("fault", ["kill", "segfault", "raise", "hang", "stop"])
-def test_what_happens_to_one_process_leaves_its_rival_alone(processes, fault, monkeypatch):
+def test_what_happens_to_one_process_leaves_the_other_alone(processes, fault, monkeypatch):
     monkeypatch.setattr(process_module, "IDLE_SECONDS", 1.0)
     bad, good = rounds_of(*processes({"cost": COMPUTES, "fault": fault}, {"cost": COMPUTES}))
 
@@ -133,14 +135,14 @@ def test_time_is_up_where_the_process_itself_took_too_long(processes):
 # --- whole sessions
 
 
-RIVALS = ("--stages=training", "--workers=0,1,2", "--cache=on", "--rounds=3")
+CASES = ("--stages=training", "--workers=0,1,2", "--cache=on", "--rounds=3")
 LONG = json.dumps({"training": {"cost": {"seconds": 0.4, "computing": 1.0}}})
 
 
 @pytest.mark.parametrize("interleave", ["slices", "rounds"])
-def test_how_rivals_were_interleaved_is_saved(suite, monkeypatch, interleave):
+def test_how_cases_were_interleaved_is_saved(suite, monkeypatch, interleave):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", LONG)
-    suite.run(*RIVALS, f"--interleave={interleave}").assert_outcomes(passed=3)
+    suite.run(*CASES, f"--interleave={interleave}").assert_outcomes(passed=3)
 
     (run,) = suite.saved()
     assert {one["extra_info"]["interleave"] for one in run["benchmarks"]} == {interleave}
@@ -169,8 +171,8 @@ def in_slices(process):
     "after",
     [0.0, *(pytest.param(n / 20, marks=pytest.mark.nightly("further moments")) for n in range(1, 20))],
 )
-def test_ending_pytest_while_rivals_are_stopped_leaves_no_process(suite, how, after):
-    process = suite.start(LONG, *RIVALS, "--rounds=9")
+def test_ending_pytest_while_processes_are_stopped_leaves_no_process(suite, how, after):
+    process = suite.start(LONG, *CASES, "--rounds=9")
     children = in_slices(process)
     time.sleep(after)
     process.send_signal(how)
@@ -183,7 +185,7 @@ def test_ending_pytest_while_rivals_are_stopped_leaves_no_process(suite, how, af
 
 
 def test_a_session_that_is_stopped_and_continued_goes_on(suite):
-    process = suite.start(LONG, *RIVALS)
+    process = suite.start(LONG, *CASES)
     in_slices(process)
     os.kill(process.pid, signal.SIGSTOP)
     time.sleep(2)

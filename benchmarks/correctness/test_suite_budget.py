@@ -12,7 +12,7 @@ from stagebench.run import pool as pool_module
 from stagebench.run.pool import WorkerPool
 from stagebench.run.process import WorkerProcess
 
-RIVALS = ("--cache=on", "--workers=0,1", "--rounds=1")
+TWO_CASES = ("--cache=on", "--workers=0,1", "--rounds=1")
 EQUAL = {"cost": {"seconds": 0.02, "process_noise": 0.05}}
 CLEAR = {"cost": {"seconds": 0.02, "process_noise": 0.01}, "workers": 1}
 """The other one takes microseconds."""
@@ -95,7 +95,7 @@ def test_the_model_to_evaluate_is_trained_once_and_by_a_process_that_measures_no
 
 def test_a_failed_process_serves_no_other_stage(suite, started, monkeypatch):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"data_loading": {"fault": "raise", "workers": 1}}))
-    result = suite.run(*RIVALS, "--stages=data_loading,training", "--processes=2")
+    result = suite.run(*TWO_CASES, "--stages=data_loading,training", "--processes=2")
 
     result.assert_outcomes(passed=3, failed=1)
     of_failed = [name for name in started if "workers1" in name]
@@ -105,7 +105,9 @@ def test_a_failed_process_serves_no_other_stage(suite, started, monkeypatch):
 def test_an_undecided_group_gets_further_processes_and_a_decided_one_none(suite, monkeypatch):
     script = {"data_loading": CLEAR, "training": EQUAL}
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps(script))
-    result = suite.run(*RIVALS, "--stages=data_loading,training", "--processes=3", "--budget=60")
+    result = suite.run(
+        *TWO_CASES, "--stages=data_loading,training", "--processes=3", "--budget=60", "--rounds=3"
+    )
 
     result.assert_outcomes(passed=4)
     (run,) = suite.saved()
@@ -117,7 +119,7 @@ def test_an_undecided_group_gets_further_processes_and_a_decided_one_none(suite,
 
 def test_a_spent_budget_is_said_and_everything_is_measured_once(suite, monkeypatch):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": EQUAL}))
-    result = suite.run(*RIVALS, "--stages=training", "--processes=3", "--budget=0.01")
+    result = suite.run(*TWO_CASES, "--stages=training", "--processes=3", "--budget=0.01")
 
     result.assert_outcomes(passed=2)
     assert processes_of(*suite.saved()) == {"training": 3}
@@ -127,7 +129,7 @@ def test_a_spent_budget_is_said_and_everything_is_measured_once(suite, monkeypat
 @pytest.mark.parametrize("fixed", [("--processes=1",), ("--processes=2", "--within=50%")])
 def test_who_fixes_the_number_of_processes_has_no_budget(suite, monkeypatch, fixed):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": EQUAL}))
-    result = suite.run(*RIVALS, "--stages=training", *fixed, "--max-time=1" if len(fixed) > 1 else "-q")
+    result = suite.run(*TWO_CASES, "--stages=training", *fixed, "--max-time=1" if len(fixed) > 1 else "-q")
 
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*groups are inconclusive*")
@@ -136,7 +138,7 @@ def test_who_fixes_the_number_of_processes_has_no_budget(suite, monkeypatch, fix
 def test_what_was_continued_is_resumed_with_all_its_processes(suite, monkeypatch):
     script = {"training": EQUAL, "evaluation": {"fault": "raise"}}
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps(script))
-    options = (*RIVALS, "--stages=training,evaluation", "--processes=3", "--budget=60")
+    options = (*TWO_CASES, "--stages=training,evaluation", "--processes=3", "--budget=60")
     suite.run(*options).assert_outcomes(passed=2, failed=2)
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": EQUAL}))
     suite.run(*options, "--resume").assert_outcomes(passed=4)

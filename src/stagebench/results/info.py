@@ -111,7 +111,7 @@ class Info(Struct, kw_only=True):
     """Those in which nothing was executed before: the figures of cold starts and memory are theirs."""
     rounds_per_process: Annotated[list[Annotated[int, Meta(ge=1, le=LARGEST)]], Meta(min_length=1)]
     interleave: Text | None = None
-    """How rounds took turns with those of rivals: in `slices`, or as whole `rounds`."""
+    """How rounds took turns with those of the group's other cases: in `slices`, or as whole `rounds`."""
     stopped_by: Text | None = None
     """With `--within`: `precision` or `max_time`."""
     limit_seconds: Amount | None = None

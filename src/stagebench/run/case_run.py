@@ -38,8 +38,8 @@ class CaseRun:
         Args:
             case: what runs.
             stage: where.
-            folder: for model files; what the case's first process has left there serves the others.
-            schedule: its timeout counts.
+            folder: for model files; what another process has left there serves this one.
+            schedule: its timeout counts, and how many processes live on.
             first: whether it is the case's first process. That one is fresh, and is looked at thoroughly:
                 its cold start and its memory are the case's.
             expected: seconds of a round, by the case's process before.
@@ -50,6 +50,7 @@ class CaseRun:
         self.expected = expected
         self.stage = stage
         self.folder = folder
+        self.most_kept = schedule.kept
         self.timeout = inf if schedule.stage_timeout is None else schedule.stage_timeout
         self.doing = "starting"
         self.started = False
@@ -85,28 +86,22 @@ class CaseRun:
             thorough=self.first,
         )
 
-    def leave(self, pool: WorkerPool, most: int) -> None:
-        """Keep the process for other groups, `most` of its kind, if nothing stays in it."""
-        if (
-            self.failure
-            or not self.ended_well
-            or "deploys" in STAGES[self.stage].traits
-            or self.case.device != "cpu"
-        ):
-            most = 0
+    def leave(self, pool: WorkerPool) -> None:
+        """Keep the process for other groups, if nothing stays in it."""
+        ended_well = self.ended_well and not self.failure
+        stays = "deploys" in STAGES[self.stage].traits or self.case.device != "cpu"
         if self.started:
+            most = self.most_kept if ended_well and not stays else 0
             pool.keep(self.case, self.worker, self.stage if self.rounds else None, most)
 
     def wait_until_open(self) -> None:
         answer = self.worker.receive(self._patience(""))
         self.runtime, self.conditions = self._read(RuntimeInfo, answer), answer.get("conditions")
 
-    def begin_set_up(self) -> None:
-        """Bring the process to where the stage begins, while the others do the same."""
-        self.worker.send("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
-
-    def wait_until_set_up(self) -> None:
-        self.worker.receive(self._patience("set_up"))
+    def set_up(self) -> None:
+        """Bring the process to where the stage begins."""
+        # One case after the other: two that compute at the same time take longer than in turn.
+        self._request("set_up", stage=self.stage, folder=self.folder, weights=self.weights)
 
     def execute_cold(self) -> None:
         self.cold = self._execute()
@@ -147,11 +142,6 @@ class CaseRun:
         if execution.pauses:
             self.interleave = "slices"
         self.rounds.append(sample)
-
-    def train(self) -> None:
-        """Leave the model that the stage starts from, and measure nothing."""
-        self.wait_until_set_up()
-        self.ended_well = True
 
     def finish(self) -> None:
         wanted = self.first and self.stage == "data_loading"

@@ -12,7 +12,7 @@ from stagebench.run.environments import Environment
 
 INTERLEAVE = ("slices", "rounds")
 KEPT_FOR_MORE = 3
-"""Processes of a kind, of 0.5 to 0.8 GB each, that are kept where undecided groups may take more."""
+"""Processes of a kind that are kept where undecided groups may take more."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Schedule:
     threads: int | None = None
     """Threads and processors of each worker process; None: the framework's own choice."""
     interleave: str = INTERLEAVE[0]
-    """How rivals take turns: in time slices of a round where that is possible, or by whole rounds."""
+    """How the cases of a group take turns: in time slices of a round where possible, or by whole rounds."""
 
     @property
     def kept(self) -> int:

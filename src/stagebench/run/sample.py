@@ -46,7 +46,7 @@ class ProcessRecord:
     fresh: bool = True
     """Whether nothing was executed in it before: else its cold execution and its memory tell little."""
     interleave: str = "rounds"
-    """How its rounds took turns with those of its rivals: in `slices`, or as whole `rounds`."""
+    """How its rounds took turns with those of the group's other cases: in `slices`, or as whole `rounds`."""
     profile: list[dict[str, Any]] | None = None
     """With `--profile`, in the first process: the costliest `contract.Operation`s."""
     trace: str | None = None

@@ -74,10 +74,8 @@ def measure_group(
     with scratch_folder() as folder:
         folders = {case: folder / str(number) for number, case in enumerate(cases)}
         if STAGES[stage].starts_trained:
-            folders = {case: means.pool.shared_folder(case) for case in cases}
-            failures |= _train(
-                stage, [case for case in cases if case not in failures], folders, conditions, means, report
-            )
+            folders = {case: means.pool.shared_folder(case) for case in cases if case not in failures}
+            failures |= _train(stage, folders, conditions, means, report)
         for repeat in count(done + 1):
             started = monotonic()
 
@@ -91,19 +89,19 @@ def measure_group(
                 for case in _in_turn(cases, repeat - 1)
                 if case not in failures
             ]
+            if not runs:
+                break
             try:
                 _measure_once(runs, conditions, means, report, repeat, share)
             finally:
                 for run in runs:
-                    run.leave(means.pool, schedule.kept)
+                    run.leave(means.pool)
             for run in runs:
                 if run.failure:
                     failures[run.case] = run.failure
                 else:
                     records[run.case].append(run.record)
             left = {case: Measurement(records[case]) for case in cases if case not in failures}
-            if not left:
-                break
             if schedule.within and len(left) > 1 and not earlier:
                 if repeat >= max(PRECISE_PROCESSES, wanted) and means.width(left) <= schedule.within:
                     stopped_by = "precision"
@@ -118,32 +116,28 @@ def measure_group(
 
 
 def _train(
-    stage: str,
-    cases: Sequence[Case],
-    folders: Mapping[Case, Path],
-    conditions: Conditions,
-    means: Means,
-    report: Report,
+    stage: str, folders: Mapping[Case, Path], conditions: Conditions, means: Means, report: Report
 ) -> dict[Case, Failure]:
     """Have the models trained that the stage starts from, by processes which measure nothing meanwhile."""
-    untrained = {folders[case]: case for case in reversed(cases) if not any(folders[case].iterdir())}
-    runs = [
-        CaseRun(case, stage, folder, conditions.schedule, False, None) for folder, case in untrained.items()
-    ]
-    try:
-        for run in runs:
-            run.doing = "training the model to evaluate"
-            report(Status(run.case, run.doing, {}, 0.0))
+    failures = {}
+    for case, folder in folders.items():
+        if any(folder.iterdir()):
+            continue
+        run = CaseRun(case, stage, folder, conditions.schedule, first=False, expected=None)
+        run.doing = "set-up of another process"
+        report(Status(case, run.doing, {}, 0.0))
+        try:
             run.attempt(run.start, conditions, means.pool)
-        for run in runs:
             run.attempt(run.wait_until_open)
-            run.attempt(run.begin_set_up)
-        for run in runs:
-            run.attempt(run.train)
-    finally:
-        for run in runs:
-            run.leave(means.pool, conditions.schedule.kept)
-    return {run.case: run.failure for run in runs if run.failure}
+            run.attempt(run.set_up)
+            run.ended_well = not run.failure
+        finally:
+            run.leave(means.pool)
+        if run.failure:
+            failures[case] = run.failure
+            for part in folder.iterdir():
+                part.unlink()
+    return failures
 
 
 def _seconds_of(records: Sequence[ProcessRecord]) -> float | None:
@@ -187,11 +181,8 @@ def _measure_once(
         tell(run, "starting")
         run.attempt(run.wait_until_open)
     for run in runs:
-        run.attempt(run.begin_set_up)
-    for run in runs:
-        run.attempt(run.wait_until_set_up)
-    for run in runs:
         tell(run, "cold")
+        run.attempt(run.set_up)
         run.attempt(run.execute_cold)
         if not run.failure:
             latest[run.case] = run.cold.seconds

@@ -28,6 +28,9 @@ from stagebench.run.sample import Failure, Measurement
 from stagebench.run.schedule import Means, Width, measure_group
 from stagebench.stages import STAGES
 
+MARGIN = 1.2
+"""How much longer processes may take than those before, so that a budget is kept to."""
+
 
 class Need(NamedTuple):
     """What a group that is undecided needs."""
@@ -169,7 +172,8 @@ class Session:
             left = budget - (monotonic() - began)
             costs = {group: self._process_seconds(group) for group in needs}
             nearest = sorted(needs, key=lambda group: needs[group].settles * costs[group])
-            chosen = next((group for group in nearest if needs[group].step * costs[group] <= left), None)
+            fits = (group for group in nearest if MARGIN * needs[group].step * costs[group] <= left)
+            chosen = next(fits, None)
             told = f"{len(needs)} of {len(self._groups)} groups are inconclusive"
             if chosen is None:
                 self._observer.finish(f"{told}; for more, the budget of {budget:g} s is too short")

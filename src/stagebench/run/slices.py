@@ -14,9 +14,9 @@ from stagebench.run.process import Patience, WorkerError, WorkerProcess
 SLICE_SECONDS = 0.1
 """Own time of a process in a slice.
 
-Shorter slices cost time (caches are emptied by the rivals), longer ones share fewer moments. Training of 500
-cached images, `tuned`, two processes of one framework on two cores; six blocks of slices and of whole rounds
-in turn; 95% intervals reach some 5% to either side:
+Shorter slices cost time (the other processes empty the caches), longer ones share fewer moments. Training of
+500 cached images, `tuned`, two processes of one framework on two cores; six blocks of slices and of whole
+rounds in turn; 95% intervals reach some 5% to either side:
 
 | slice | torch: time in slices / whole | scatter of a round's ratio: slices, whole | TensorFlow | scatter |
 |---|---|---|---|---|

@@ -18,6 +18,7 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES, Framework
 from stagebench.frameworks.contract import Inspector, Operation, Pipeline, UnavailableError
 from stagebench.frameworks.lifetime import kill_with_parent
+from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.machine.conditions import speed_conditions
 from stagebench.networks.weights import load_weights
 from stagebench.run.clock import come_to_rest, timed
@@ -90,6 +91,8 @@ class Worker:
             _pin_threads(threads)
             given = {name: value for name, value in GIVEN.items() if name not in THREAD_VARIABLES}
         conditions = speed_conditions(given)
+        if self.case.recipe != "published":
+            retain_freed_memory()
         self.module, self.manifest = import_module(module), Manifest.load(Path(manifest))
         self.pipeline = self._new_pipeline(self.case, self.manifest)
         return {**encode(self.pipeline.runtime_info()), "conditions": conditions}
@@ -154,7 +157,6 @@ class Worker:
         )
         gc.collect()
         gc.freeze()  # else each collection before a round walks the framework's own objects: 0.2 s
-        come_to_rest()
 
     def execute(self) -> Sample:
         """Execute the stage once and time it."""

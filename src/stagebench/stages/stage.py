@@ -73,7 +73,7 @@ class Stage(ABC):
         case in float32 where a deployed model is compared with it."""
         self.workload = workload
         self.path = path
-        """Where the stage may keep a model file, or find that of an earlier process of the case."""
+        """Where the stage may keep a model file, or find that of another process."""
         self.start = start
         """Where deployment starts from."""
         self.thorough = thorough

@@ -30,8 +30,8 @@ WORKER = Path("src", "stagebench", "run", "worker.py")
 """What a checkout must have to be measured against."""
 ENVIRONMENTS = "environments"
 """Folder of the cache in which they are kept."""
-DEFAULTS = ("--processes=5", "--rounds=3", "--cache=on", "--train-images=1000")
-"""What stands in for what the user does not say: verdicts rest on processes, more than on their rounds."""
+DEFAULTS = ("--cache=on",)
+"""What stands in for what the user does not say."""
 GATE = "gate and not long"
 """Correctness tests that a version must pass before its times are taken, by the recipes that are measured."""
 

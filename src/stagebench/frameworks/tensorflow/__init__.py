@@ -20,7 +20,7 @@ FRAMEWORK = Framework(
     chooses_workers=True,
     # measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap
     shuffled_copies={("on", "on"): 4.1, ("off", "on"): 2.5, ("on", "off"): 1.2, ("off", "off"): 2.3},
-    # tf.data's autotuning: see `data.AUTOTUNING`. In slices an epoch took 1.05 to 1.35 times as long.
+    # tf.data's autotuning, see ../README.md. In slices an epoch took 1.05 to 1.35 times as long.
     sleeping_recipes=("published",),
     export_formats=(
         ExportFormat("graph", ".weights.h5", in_process=True, executions=("default", "eager", "compiled")),

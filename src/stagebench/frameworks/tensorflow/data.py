@@ -24,14 +24,6 @@ RESIZE: Mapping[str, Mapping[str, Any]] = {
     "matched": {"antialias": True},
     "tuned": {"antialias": True},
 }
-AUTOTUNING: Mapping[str, bool] = {"published": True, "matched": False}
-"""Whether tf.data changes its parallelism and buffers while it runs.
-
-The thread that does so sleeps 10, 20, 40 ... ms, and the end of an epoch waits for it: an epoch takes as
-long as its work, or up to twice that. Of six epochs of some 9 s, one took 20.48 s and two 10.24 s (TensorFlow
-2.21, 2,000 images, two busy cores). Without it, `AUTOTUNE` is what it begins with, and epochs without a
-pause take as long.
-"""
 
 
 def loader(split: Split, case: Case, workload: Workload, manifest: Manifest) -> tf.data.Dataset:
@@ -55,7 +47,7 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest) -> 
             dataset = tf.data.Dataset.zip(dataset, draws).map(flip, num_parallel_calls=AUTOTUNE)
         dataset = dataset.shuffle(len(paths), seed=workload.seed)
     options = tf.data.Options()
-    options.autotune.enabled = AUTOTUNING[case.recipe]
+    options.autotune.enabled = case.recipe == "published"  # ends of epochs wait for it: frameworks/README.md
     return dataset.batch(case.batch_size).prefetch(AUTOTUNE).with_options(options)
 
 

@@ -27,7 +27,6 @@ from stagebench.frameworks.contract import (
     UnavailableError,
     WatchedEpoch,
 )
-from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.frameworks.tensorflow import data, persistence, training
 from stagebench.frameworks.tensorflow import model as models
 from stagebench.networks import NETWORKS
@@ -41,8 +40,6 @@ class Pipeline(contract.Pipeline):
     """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        if case.recipe != "published":
-            retain_freed_memory()
         gpus = tf.config.list_physical_devices("GPU")
         if case.device == "cuda":
             if not gpus:

@@ -27,7 +27,6 @@ from stagebench.frameworks.contract import (
     Split,
     WatchedEpoch,
 )
-from stagebench.frameworks.malloc import retain_freed_memory
 from stagebench.frameworks.torch import execution, persistence, training
 from stagebench.frameworks.torch import model as models
 from stagebench.networks import NETWORKS
@@ -42,8 +41,6 @@ class Pipeline(contract.Pipeline):
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         execution.check(case)
-        if case.recipe != "published":
-            retain_freed_memory()
         self.case, self.workload, self.manifest = case, workload, manifest
         self.device = torch.device(case.device)
         # The article makes cuDNN deterministic in PyTorch only.

@@ -9,8 +9,7 @@ What was tried, in microseconds an image (JPEGs of 64x64 to 32x32, batches of 32
 | cached | `cache`, then flips 44, one tensor and `gather` 5 without flips |
 | flips | slices 75, `tf.where` 32, `reverse_sequence` 19, `dynamic_partition` 6, the old `where` 7 |
 
-With tf.data's own tuning, the end of an epoch waits for the thread that tunes. On a GPU nothing has been
-measured yet.
+On a GPU nothing has been measured yet.
 """
 
 from __future__ import annotations
