@@ -6,12 +6,15 @@ import re
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 import saved_runs
 from saved_runs import deployed_run, matrix, saved_run
 from stagebench.case import Case
+from stagebench.report.chart_parts import look
 from stagebench.report.html import page
 from stagebench.report.markdown import markdown
+from stagebench.report.overview import UNDECIDED, overview_chart
 from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines
 from stagebench.report.verdicts import (
@@ -219,3 +222,36 @@ def test_no_sentence_stands_twice(content):
     terminal = "\n".join(summary_lines(run.results, 2000, run.groups))
     legend = terminal.rpartition("\n\n")[2].splitlines()
     assert all(terminal.count(line) == 1 for line in legend)
+
+
+def test_the_overview_draws_each_verdict_in_the_winners_colour_or_in_grey():
+    decided, open_ = (
+        a_group({TORCH: [1.0] * 3, TENSORFLOW: [2.0] * 3}),
+        a_group({TORCH: [1.0, 1.2, 0.9], TENSORFLOW: [1.1, 1.0, 1.1]}, "evaluation"),
+    )
+    results = [result for group in (decided, open_) for result in group.results]
+    report = Report([replace(a_run(workers=(0,)), results=results)])
+    chart = overview_chart(report)
+    rows = verdict_rows(report.runs[0].groups, by_recipe=False)
+
+    assert [row.word for row in rows] == ["faster", "unknown"]
+    assert [value["colour"] for value in chart.values] == [look("torch")[0], UNDECIDED]
+    assert [value["told"] for value in chart.values] == ["torch 2.00x", "inconclusive"]
+    assert [value["row"].splitlines()[0] for value in chart.values] == ["training", "evaluation"]
+    for value, row in zip(chart.values, rows, strict=True):
+        assert [value["ratio"], value["low"], value["high"]] == pytest.approx(
+            [row.ratio.estimate, *row.ratio.interval], rel=1e-3
+        )
+
+
+def test_a_slower_cold_start_stands_beside_the_verdict_with_its_break_even():
+    late, early = structs.replace(INFO, cold_seconds=10.0), INFO
+    results = [
+        Result("training", TORCH, [[1.0]] * 3, late),
+        Result("training", TENSORFLOW, [[2.0]] * 3, early),
+    ]
+    row = row_of(Group(results, Prior(0.005, 50)))
+
+    assert row.name == "torch"
+    assert row.cold_start == "+9.00 s, break-even after 11"
+    assert row.medians == {"torch": 1.0, "tensorflow": 2.0}

@@ -12,7 +12,7 @@ from stagebench.results.file import run_of
 from stagebench.run import schedule
 
 OTHER = f"--env=simulated@b={sys.executable}"
-RIVAL = "--workers=0,1"
+TWO_CASES = "--workers=0,1"
 TRAINING = ("--cache=on", "--stages=training")
 
 
@@ -46,7 +46,7 @@ def equal(monkeypatch):
     monkeypatch.setenv("STAGEBENCH_SIMULATED", json.dumps({"training": {"cost": {"seconds": 0.05}}}))
 
 
-def test_environments_of_one_framework_are_rivals(suite):
+def test_environments_of_one_framework_are_compared(suite):
     result = suite.run(*TRAINING, OTHER)
 
     result.assert_outcomes(passed=2)
@@ -100,13 +100,13 @@ def test_an_environment_that_is_no_python_is_skipped_with_the_reason(suite):
 
 
 def test_one_process_gives_a_verdict_where_the_difference_is_large(suite, slow):
-    text = summary(suite.run(*TRAINING, RIVAL))
+    text = summary(suite.run(*TRAINING, TWO_CASES))
 
     assert re.search(r"\ntraining  simulated, 0w \S+x faster \(", text)
 
 
 def test_one_process_of_equal_cases_is_unknown_and_says_what_would_settle_it(suite, equal):
-    text = summary(suite.run(*TRAINING, RIVAL))
+    text = summary(suite.run(*TRAINING, TWO_CASES))
 
     told = " ".join(text.split())
     assert re.search(r" training inconclusive: simulated, \dw [\d.]+x \([\d.]+ to [\d.]+\); ", told)
@@ -115,7 +115,7 @@ def test_one_process_of_equal_cases_is_unknown_and_says_what_would_settle_it(sui
 
 def test_every_run_of_two_processes_adds_to_what_is_known_and_a_saved_run_keeps_it(suite, own_cache, equal):
     for _ in range(3):
-        suite.run(*TRAINING, RIVAL, "--processes=2")
+        suite.run(*TRAINING, TWO_CASES, "--processes=2")
 
     entries = json.loads((own_cache / "noise.json").read_text())
     assert len([entry for entry in entries if "spread" in entry]) == 3
@@ -129,13 +129,13 @@ def test_every_run_of_two_processes_adds_to_what_is_known_and_a_saved_run_keeps_
 
 
 def test_of_another_workload_or_machine_nothing_is_known(suite, own_cache, equal):
-    suite.run(*TRAINING, RIVAL, "--processes=2")
-    suite.run(*TRAINING, RIVAL, "--epochs=2")
+    suite.run(*TRAINING, TWO_CASES, "--processes=2")
+    suite.run(*TRAINING, TWO_CASES, "--epochs=2")
     entries = json.loads((own_cache / "noise.json").read_text())
     for entry in entries:
         entry["machine"]["cpu"]["brand_raw"] = "Another CPU"
     (own_cache / "noise.json").write_text(json.dumps(entries))
-    suite.run(*TRAINING, RIVAL)
+    suite.run(*TRAINING, TWO_CASES)
 
     assert [run["stagebench"]["known"] for run in suite.saved()] == [[], [], []]
 
@@ -143,7 +143,7 @@ def test_of_another_workload_or_machine_nothing_is_known(suite, own_cache, equal
 def test_a_damaged_noise_file_holds_nothing_and_is_put_aside(suite, own_cache, equal):
     own_cache.mkdir()
     (own_cache / "noise.json").write_text('[{"log_ratios": "many"}]')
-    suite.run(*TRAINING, RIVAL, "--processes=2").assert_outcomes(passed=2)
+    suite.run(*TRAINING, TWO_CASES, "--processes=2").assert_outcomes(passed=2)
 
     assert (own_cache / "noise.damaged").exists()
     assert json.loads((own_cache / "noise.json").read_text())
@@ -161,7 +161,7 @@ def test_a_a_comparisons_are_measured_and_printed(suite, own_cache, equal):
 
 
 def test_what_counts_as_a_difference_is_kept_with_the_run(suite, slow):
-    suite.run(*TRAINING, RIVAL, "--smallest=2%")
+    suite.run(*TRAINING, TWO_CASES, "--smallest=2%")
 
     (run,) = suite.saved()
     assert run["stagebench"]["smallest"] == 0.02
@@ -210,3 +210,22 @@ def test_a_wrong_limit_is_a_usage_error(suite, options, message):
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert message in result.stderr.str().replace("\n", " ")
+
+
+ROW = r"^training +.*x faster \(.*\)$"
+BENCHMARK_TABLE = "Name (time in"
+
+
+def test_the_verdicts_stand_first_and_last_around_pytest_benchmarks_own_tables(suite, slow):
+    first, own, last = suite.run(*TRAINING, TWO_CASES).stdout.str().partition(BENCHMARK_TABLE)
+
+    assert own
+    assert re.findall(ROW, first, re.M) == re.findall(ROW, last, re.M) != []
+
+
+def test_quiet_leaves_the_verdicts_alone(suite, slow):
+    text = suite.run(*TRAINING, TWO_CASES, "-q").stdout.str()
+
+    assert BENCHMARK_TABLE not in text
+    assert len(re.findall(ROW, text, re.M)) == 1
+    assert "break-even" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from shutil import get_terminal_size
 from textwrap import wrap
 
@@ -12,43 +12,53 @@ import pytest
 from stagebench.plugin.exit import exit_if_impossible
 from stagebench.plugin.noise import NOISE
 from stagebench.plugin.option_values import file_to_write
+from stagebench.plugin.options import OUTCOME, group_of
 from stagebench.plugin.resume import JOURNAL
 from stagebench.plugin.saved_run import RECORD
 from stagebench.report.conditions import condition_sentences
 from stagebench.report.report import Report
-from stagebench.report.terminal import summary_lines
+from stagebench.report.terminal import summary_lines, verdict_lines
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("stagebench").addoption(
+    group_of(parser, OUTCOME).addoption(
         "--report", type=file_to_write, metavar="PATH", help="write a report: an HTML page, or a *.md file"
     )
 
 
-@pytest.hookimpl(wrapper=True)  # after pytest-benchmark's tables, and also when it reports a regression
+@pytest.hookimpl(tryfirst=True)  # pytest-benchmark reads the option when it is configured
+def pytest_configure(config: pytest.Config) -> None:
+    if config.get_verbosity() < 0:
+        config.option.benchmark_quiet = True
+
+
+@pytest.hookimpl(wrapper=True)  # around pytest-benchmark's tables, and also when it reports a regression
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None]:
+    run, width = config.stash[RECORD].run(), get_terminal_size().columns
+    conditions = [line for sentence in condition_sentences(run) for line in wrap(sentence, width)]
+    quiet = config.get_verbosity() < 0
+    if run.results and (quiet or any(group.ratios for group in run.groups)):
+        verdicts = [*(conditions if quiet else ()), *verdict_lines(run.groups, width)]
+        _section(terminalreporter, "verdicts", verdicts)
     try:
         yield
     finally:
-        _summarise(terminalreporter, config)
+        if run.results and not quiet:
+            noise = config.stash[NOISE].lines(run.groups, aa_compared=bool(config.getoption("noise")))
+            lines = [*conditions, *summary_lines(run.results, width, run.groups), *noise]
+            _section(terminalreporter, "stagebench", lines)
+        journal = config.stash.get(JOURNAL, None)
+        if journal and journal.path.exists():
+            terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
         _report(terminalreporter, config)
 
 
-def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    run = config.stash[RECORD].run()
-    if run.results and config.get_verbosity() >= 0:
-        terminalreporter.section("stagebench", sep="-")
-        width = get_terminal_size().columns
-        told = [line for sentence in condition_sentences(run) for line in wrap(sentence, width)]
-        table = summary_lines(run.results, width, run.groups)
-        noise = config.stash[NOISE].lines(run.groups, aa_compared=bool(config.getoption("noise")))
-        for line in (*told, *table, *noise):
-            terminalreporter.write_line(line)
-    journal = config.stash.get(JOURNAL, None)
-    if journal and journal.path.exists():
-        terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
+def _section(terminalreporter: pytest.TerminalReporter, title: str, lines: Iterable[str]) -> None:
+    terminalreporter.section(title, sep="-")
+    for line in lines:
+        terminalreporter.write_line(line)
 
 
 def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ from stagebench.report.chart_parts import (
 )
 from stagebench.report.deployment_charts import deployment_charts
 from stagebench.report.formats import short, unit_of
+from stagebench.report.overview import overview_chart
 from stagebench.report.report import FILTERS, Report
 from stagebench.report.tables import Table, words
 from stagebench.stages import PIPELINE, STAGES
@@ -48,7 +49,7 @@ ROUNDS_IN_ALL = 60_000
 def charts(report: Report) -> list[Chart]:
     """Return every chart for which the report has data."""
     shown = _rounds_shown(report)
-    found = [_stage_chart(report, stage, shown) for stage in report.stages]
+    found = [overview_chart(report), *(_stage_chart(report, stage, shown) for stage in report.stages)]
     found += [_pipeline_chart(report, moment) for moment in ("steady", "cold")]
     found += [_wait_chart(report), _peak_chart(report)]
     found += [_scaling_chart(report, stage, axis) for axis in ("batch size", "workers") for stage in SCALED]

@@ -1,4 +1,4 @@
-"""Sentences on the conditions of a run: what is unequal between rivals, and what slows all of them."""
+"""Sentences on the conditions of a run: what is unequal within a group, and what slows all of them."""
 
 from __future__ import annotations
 

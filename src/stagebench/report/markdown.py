@@ -63,6 +63,12 @@ def _lines(report: Report) -> Iterator[str]:
     missing = tables.not_measured_table(report)
     if missing.rows:
         yield from _titled(missing)
+    if report.stages:
+        yield from ("", "<details><summary>Details</summary>", *_details(report), "", "</details>")
+
+
+def _details(report: Report) -> Iterator[str]:
+    """Yield what stands below the verdicts."""
     for comparison in published.comparisons(report):
         yield from _titled(comparison.table, comparison.sentences)
     for table in article_tables(report):

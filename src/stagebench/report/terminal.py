@@ -15,6 +15,7 @@ from stagebench.report.formats import duration, relative, share, workers_legend
 from stagebench.report.tables import words
 from stagebench.report.verdicts import (
     VerdictRow,
+    break_even,
     setting,
     shared_settings,
     varied_axes,
@@ -42,6 +43,14 @@ WIDE_GAP = 2
 X_FASTEST = "x fastest: time divided by that of the group's fastest case, with its 95% interval."
 
 
+def verdict_lines(groups: Sequence[Group], width: int) -> list[str]:
+    """Return what all cases share, and where there are two of them a row for each stage and setting."""
+    recipes = {result.case.recipe for group in groups for result in group.results}
+    verdicts = verdict_rows(groups, len(recipes) > 1)
+    shared = wrap(shared_settings(groups), width)
+    return [*shared, "", *_verdicts(verdicts, width)] if verdicts else shared
+
+
 def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group] | None = None) -> list[str]:
     """Return the verdicts, and below them the details, a block for each setting in which groups differ.
 
@@ -50,9 +59,7 @@ def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group]
     judged = groups or groups_of(results)
     by_recipe, varied = len({result.case.recipe for result in results}) > 1, varied_axes(judged)
     ordered = sorted(judged, key=lambda group: setting(group, varied))
-    lines = ["", *wrap(shared_settings(judged), width)]
-    if verdicts := verdict_rows(judged, by_recipe):
-        lines += ["", *_verdicts(verdicts, width)]
+    lines = ["", *verdict_lines(judged, width)]
     for own, block in groupby(ordered, key=lambda group: setting(group, varied)):
         of_setting = list(block)
         rows: list[tuple[str, ...]] = []
@@ -78,7 +85,7 @@ def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group]
 
 def _verdicts(verdicts: Sequence[VerdictRow], width: int) -> Iterator[str]:
     """Lay verdicts out in columns, the last of which wraps; where that leaves it no room, in sentences."""
-    table = verdict_table(verdicts)
+    table = verdict_table(verdicts, figures=False)
     *named, last = zip(table.columns, *(row.cells for row in table.rows), strict=True)
     room = width - sum(max(map(len, cells)) + WIDE_GAP for cells in named)
     if room < len(last[0]):
@@ -117,18 +124,13 @@ def waits(group: Group, named_by_recipe: bool) -> Iterator[str]:
 
 def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:
     """Say after how many executions the fastest case has made up for a slower cold start."""
-    if group.stage in DEPLOYMENT:
-        return  # a model is exported once, and of ten formats each would be late
-    first = group.fastest
-    for other in group.results:
-        behind = first.cold_seconds - other.cold_seconds
-        gained = other.median_seconds - first.median_seconds
-        if gained > group.smallest * first.median_seconds and behind >= gained:
-            both = f"{first.case.label(named_by_recipe)} against {other.case.label(named_by_recipe)}"
-            executions = int(behind / gained) + 2
+    for other in group.ratios:
+        if late := break_even(group, other):
+            both = f"{group.fastest.case.label(named_by_recipe)} against {other.label(named_by_recipe)}"
+            seconds, executions = late
             yield (
                 f"{words(group.stage)}: {both}: break-even after {executions} executions (cold start "
-                f"+{duration(behind)})."
+                f"+{duration(seconds)})."
             )
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
 from stagebench.case import AXES, Case
-from stagebench.report.formats import share
+from stagebench.report.formats import duration, share
 from stagebench.report.tables import Row, Table, words
 from stagebench.results.run import in_order
-from stagebench.stages import STAGES
+from stagebench.stages import DEPLOYMENT, STAGES
 from stagebench.statistics.group import Group, side_of
-from stagebench.statistics.ratio import digits
+from stagebench.statistics.ratio import Ratio, digits
 
 Word = Literal["faster", "same", "unknown", "alone"]
-COLUMNS = ("stage", "setting", "verdict (95% interval)")
+VERDICT = "verdict (95% interval)"
+COLD_START = "slower cold start"
+MOST_SIDES = 4
 NOTHING_TO_COMPARE = "No group has two cases: there is nothing to compare."
 
 
@@ -39,6 +41,23 @@ class VerdictRow:
     """What stands before its name: `within 5%: `."""
     after: str
     """What stands behind it: ` 1.88x faster (1.70 to 2.07)`."""
+    side: str
+    """The winner's."""
+    medians: Mapping[str, float]
+    """Seconds of the fastest case of each side, by the side's name, in the order of the frameworks."""
+    ratio: Ratio | None
+    """Time of the side that decides, divided by the winner's; None where it is alone."""
+    cold_start: str
+    """How much later the winner starts, and when that has paid off; empty where it does not."""
+
+    def median(self, name: str) -> str:
+        """Return the median of a side; empty where it was not measured."""
+        return duration(self.medians[name]) if name in self.medians else ""
+
+    @property
+    def title(self) -> str:
+        """Stage and setting."""
+        return f"{self.stage}, {self.setting}" if self.setting else self.stage
 
     @property
     def verdict(self) -> str:
@@ -59,12 +78,47 @@ def verdict_rows(groups: Sequence[Group], by_recipe: bool) -> list[VerdictRow]:
     return [_row(group, varied, by_recipe) for stage in stages for group in groups if group.stage == stage]
 
 
-def verdict_table(rows: Sequence[VerdictRow]) -> Table:
-    """Return rows as a table; without settings where no group has any."""
-    settings = any(row.setting for row in rows)
-    cells = [(row.stage, *([row.setting] if settings else []), row.verdict) for row in rows]
-    columns = COLUMNS if settings else (COLUMNS[0], COLUMNS[-1])
-    return Table("verdict", columns, [Row(of_row) for of_row in cells])
+def verdict_table(rows: Sequence[VerdictRow], figures: bool = True) -> Table:
+    """Return rows as a table, without a column in which nothing stands.
+
+    With `figures`, medians and slower cold starts stand beside the verdicts.
+    """
+    names = sides(rows) if figures else []
+    columns = ("stage", "setting", *names, VERDICT, COLD_START)
+    cells = [
+        (
+            row.stage,
+            row.setting,
+            *(row.median(name) for name in names),
+            row.verdict,
+            row.cold_start if figures else "",
+        )
+        for row in rows
+    ]
+    kept = [at for at in range(len(columns)) if any(row[at] for row in cells)]
+    picked = [Row(tuple(row[at] for at in kept)) for row in cells]
+    return Table("verdict", tuple(columns[at] for at in kept), picked)
+
+
+def sides(rows: Sequence[VerdictRow]) -> list[str]:
+    """Return the names of what is compared, each with a column of medians, where these are few enough."""
+    names = list(dict.fromkeys(name for row in rows for name in row.medians))
+    return names if len(names) <= MOST_SIDES else []
+
+
+def break_even(group: Group, other: Case) -> tuple[float, int] | None:
+    """Return by how many seconds the fastest case starts later, and after how many executions it is ahead.
+
+    None where it does not start later by more than it gains in one.
+    """
+    if group.stage in DEPLOYMENT:
+        return None  # a model is exported once, and of ten formats each would be late
+    first, second = group.fastest, group.result(other)
+    behind = first.cold_seconds - second.cold_seconds
+    gained = second.median_seconds - first.median_seconds
+    if gained <= group.smallest * first.median_seconds or behind < gained:
+        return None
+    return behind, int(behind / gained) + 2
 
 
 def varied_axes(groups: Sequence[Group]) -> set[str]:
@@ -99,19 +153,37 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
     same = [case for case, verdict in judged.items() if verdict.word == "SAME"]
     word: Word
     before = after = ""
+    other = None
     if not others:
         word, after = "alone", " alone"
     elif unknown:
-        word, before = "unknown", "inconclusive: "
+        word, before, other = "unknown", "inconclusive: ", next(iter(unknown))
         settled = max(unknown.values(), key=lambda verdict: verdict.more or inf)
-        after = f"{_times(group, next(iter(unknown)), others, by_recipe)}; {settled.reason}"
+        after = f"{_times(group, other, others, by_recipe)}; {settled.reason}"
     elif same:
-        word, before = "same", f"within {share(group.smallest)}: "
-        after = _times(group, same[0], others, by_recipe)
+        word, before, other = "same", f"within {share(group.smallest)}: ", same[0]
+        after = _times(group, other, others, by_recipe)
     else:
-        word, after = "faster", _times(group, others[0], others, by_recipe, faster=True)
-    name = _name(winner, group, by_recipe)
-    return VerdictRow(words(group.stage), setting(group, varied), word, winner, name, before, after)
+        word, other = "faster", others[0]
+        after = _times(group, other, others, by_recipe, faster=True)
+    late = break_even(group, other) if other and word == "faster" else None
+    return VerdictRow(
+        words(group.stage),
+        setting(group, varied),
+        word,
+        winner,
+        _name(winner, group, by_recipe),
+        before,
+        after,
+        _side(winner, group, by_recipe),
+        {
+            _side(result.case, group, by_recipe): result.median_seconds
+            for result in group.results
+            if result.case in {winner, *others}
+        },
+        group.ratios[other] if other else None,
+        f"+{duration(late[0])}, break-even after {late[1]}" if late else "",
+    )
 
 
 def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, faster: bool = False) -> str:
@@ -121,6 +193,12 @@ def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, f
     comparative, than = (" faster", " than ") if faster else ("", " as fast as ")
     named = than + _name(other, group, by_recipe) if len(others) > 1 else ""
     return f" {digits(ratio.estimate)}x{comparative}{named} ({low} to {high})"
+
+
+def _side(case: Case, group: Group, by_recipe: bool) -> str:
+    """Name a case's side, in every group alike; where all cases are of one side, the case itself."""
+    several = len({side_of(result.case) for result in group.results}) > 1
+    return (replace(case, workers="auto") if several else case).label(by_recipe)
 
 
 def _name(case: Case, group: Group, by_recipe: bool) -> str:

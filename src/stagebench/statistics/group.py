@@ -81,6 +81,10 @@ class Group:
     def timings(self) -> Mapping[Case, Sequence[Sequence[float]]]:
         return {result.case: result.rounds for result in self.results}
 
+    def result(self, case: Case) -> Result:
+        """Return that of a case."""
+        return self._of_case[case]
+
     @cached_property
     def _of_case(self) -> Mapping[Case, Result]:
         return {result.case: result for result in self.results}

@@ -19,7 +19,14 @@ from stagebench.report.formats import about, workers_legend
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed
-from stagebench.report.verdicts import NOTHING_TO_COMPARE, shared_settings, verdict_rows, verdict_table
+from stagebench.report.verdicts import (
+    COLD_START,
+    NOTHING_TO_COMPARE,
+    shared_settings,
+    sides,
+    verdict_rows,
+    verdict_table,
+)
 from stagebench.stages import PIPELINE
 
 OPEN = 4
@@ -41,6 +48,7 @@ def page(report: Report) -> str:
         about=about,
         look=look,
         nothing=NOTHING_TO_COMPARE,
+        cold_start=COLD_START,
         workers_legend=workers_legend([result for run in report.runs for result in run.results]) or "",
         of_pipeline=not report.stages or any(stage in PIPELINE for stage in report.stages),
         deployment=_deployment(report, list(drawn)),
@@ -68,6 +76,7 @@ def _verdict(report: Report, number: int) -> dict[str, Any]:
         "shared": shared_settings(run.groups),
         "stages": [(stage, list(of_stage)) for stage, of_stage in groupby(rows, key=lambda row: row.stage)],
         "columns": verdict_table(rows).columns,
+        "sides": sides(rows),
         "best": best,
         "conditions": condition_sentences(run),
         "name": report.run_name(number),
