@@ -201,7 +201,7 @@ def test_ordinary_conditions_need_no_word():
     assert condition_sentences(run_of("older", saved_run(matrix()))) == []
 
 
-def test_threads_that_differ_between_rivals_are_named_with_what_makes_them_equal():
+def test_threads_that_differ_within_a_group_are_named_with_what_makes_them_equal():
     set_to = {"variables": dict(variable.split("=") for variable in SET)}
 
     assert condition_sentences(a_run(set_to, set_to)) == [

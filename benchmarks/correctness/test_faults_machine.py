@@ -117,7 +117,7 @@ def test_what_a_case_takes_is_estimated_from_its_axes(monkeypatch, stage, change
     "cases of a group that do not fit into memory together",
     "refused with the figures, before anything is measured",
 )
-def test_rivals_are_in_memory_at_the_same_time(monkeypatch):
+def test_the_cases_of_a_group_are_in_memory_at_the_same_time(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda moment: 3000 * MIB)
     cases = [Case(**{**vars(CASE), "workers": 0, "recipe": recipe}) for recipe in ("matched", "published")]
 
@@ -422,7 +422,7 @@ def test_a_clock_that_is_set_back_changes_no_time(suite, monkeypatch):
 
 @pytest.mark.fault("300 open files, 40 cases in a group", "measured")
 @pytest.mark.nightly("40 processes")
-def test_300_open_files_are_enough_for_forty_rivals(suite):
+def test_300_open_files_are_enough_for_forty_cases(suite):
     suite.within = ["sh", "-c", 'ulimit -n 300; exec "$@"', "-"]
     workers = ",".join(map(str, range(40)))
 

@@ -51,5 +51,5 @@ def test_every_module_is_in_a_folder_that_the_layers_name():
     at_the_root = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py"}
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
-    assert at_the_root == {"__init__.py", "cli.py"}
+    assert at_the_root == {"__init__.py", "__main__.py", "cli.py"}
     assert folders | {"cli"} == LEVEL.keys()

@@ -98,7 +98,7 @@ def test_a_framework_that_the_write_up_does_not_have_is_drawn_alone():
 # --- profiles
 
 
-def test_the_ten_costliest_operations_of_rivals_stand_side_by_side():
+def test_the_ten_costliest_operations_of_a_group_stand_side_by_side():
     many = [{"name": f"operation {n}", "seconds": 1 / n, "calls": n} for n in range(1, 31)]
     tables = profile_tables(a_report())
 

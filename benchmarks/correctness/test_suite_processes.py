@@ -63,7 +63,7 @@ def test_no_framework_is_imported_in_the_pytest_process(watched, option, framewo
     assert peak_kib < 250 * 1024, f"the pytest process took {peak_kib / 1024:.0f} MiB"
 
 
-def test_rounds_of_rivals_interleave():
+def test_rounds_of_a_group_interleave():
     assert "".join(islice(turns("AB"), 3)) == "ABBAAB"
     assert "".join(islice(turns("ABC"), 2)) == "ABCCBA"
 

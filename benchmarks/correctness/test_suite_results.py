@@ -214,7 +214,7 @@ def test_a_histogram_of_each_group_is_drawn(suite):
     assert "<svg" in plot.read_text()
 
 
-def test_rivals_stand_in_one_table_and_in_the_summary(suite):
+def test_the_cases_of_a_group_stand_in_one_table_and_in_the_summary(suite):
     result = suite.run("--cache=on", "--stages=training", "--workers=0,2")
 
     result.stdout.fnmatch_lines(

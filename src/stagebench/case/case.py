@@ -23,7 +23,7 @@ class Case:
     """Name of the Python interpreter that runs it; the framework's own name where that is the running one."""
     device: str = axis(
         "cpu",
-        help="devices; default: cpu, and cuda where there is an NVIDIA GPU",
+        help="devices",
         option="--devices",
         values=("cpu", "cuda"),
         separates=True,
@@ -41,7 +41,7 @@ class Case:
     )
     workers: int | Literal["auto"] = axis(
         0,
-        help="data-loading processes; a framework that sizes its own has `auto`",
+        help="loader processes",
         option="--workers",
         words=("auto",),
         traits=("loads_data",),
@@ -52,7 +52,7 @@ class Case:
     )
     cache: str = axis(
         "on",
-        help="whether prepared images are kept in memory after they were first used",
+        help="keep prepared images in memory",
         option="--cache",
         values=("off", "on"),
         measured=("off", "on"),
@@ -64,7 +64,7 @@ class Case:
     )
     augment: str = axis(
         "on",
-        help="whether training images are flipped at random, horizontally and vertically",
+        help="flip training images at random",
         option="--augment",
         values=("off", "on"),
         traits=("loads_data",),
@@ -75,13 +75,13 @@ class Case:
     )
     recipe: str = axis(
         "matched",
-        help="how a framework's pipeline is written",
+        help="how pipelines are written",
         option="--recipes",
         values=("matched", "published", "tuned"),
     )
     precision: str = axis(
         "float32",
-        help="what layers compute in; weights and logits are float32 (mixed precision)",
+        help="what layers compute in",
         option="--precision",
         values=("float32", "bfloat16", "float16"),
         traits=("computes",),
@@ -89,7 +89,7 @@ class Case:
     )
     execution: str = axis(
         "default",
-        help="operation by operation (eager), by torch.compile or XLA (compiled), or as the framework comes",
+        help="how it runs",
         option="--execution",
         values=("default", "eager", "compiled"),
         traits=("computes",),
@@ -97,7 +97,7 @@ class Case:
     )
     deploy: str = axis(
         "",
-        help="export formats in which a trained model is used; default: all",
+        help="export formats, which stages/README.md lists",
         option="--deploy",
         values=(),
         traits=("deploys",),
@@ -105,7 +105,7 @@ class Case:
     )
     quantize: str = axis(
         "none",
-        help="quantization methods: calibrated (ptq), trained (qat), at run time (dynamic)",
+        help="quantization",
         option="--quantize",
         values=("none", "dynamic", "ptq", "qat"),
         measured=("none", "dynamic", "ptq", "qat"),

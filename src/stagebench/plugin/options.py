@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from stagebench.case import AXES, Axis, Workload
 from stagebench.datasets.request import DatasetRequest
 from stagebench.frameworks import FRAMEWORKS, INSTALLED, values_of
@@ -62,7 +64,7 @@ class Option:
         if self.parse is None:
             return {**arguments, "action": "store_const", "const": True}
         action = "append" if self.repeatable else "store"
-        return {**arguments, "action": action, "type": self.parse, "metavar": "VALUE"}
+        return {**arguments, "action": action, "type": self.parse, "metavar": "X"}
 
 
 def _as_given(value: Any) -> str:
@@ -83,124 +85,119 @@ def _axis_option(axis: Axis) -> Option:
     """Return the option that takes an axis's values."""
     allowed = values_of(axis)
     parse = one_of(*allowed) if allowed else integer(axis.least)
-    told = f"of {', '.join(allowed)}: {axis.help}" if allowed else axis.help
-    others: dict[str, Any] = {
-        "device": lambda: ("cpu", "cuda") if gpu_names() else ("cpu",),
-        "deploy": (),  # every export format that a framework has
+    told = f"{axis.help}: {', '.join(axis.values)}" if axis.values else axis.help
+    others: dict[str, tuple[Any, str]] = {
+        "device": (lambda: ("cpu", "cuda") if gpu_names() else ("cpu",), "all"),
+        "deploy": ((), "all"),  # every export format that a framework has
     }
-    return Option(axis.option, comma_list(parse), others.get(axis.name, axis.defaults), told)
+    default, in_words = others.get(axis.name, (axis.defaults, ""))
+    return Option(axis.option, comma_list(parse), default, told, in_words)
 
 
-OPTIONS = (
-    Option(
-        "--frameworks",
-        comma_list(one_of(*FRAMEWORKS, NONE)),
-        lambda: tuple(INSTALLED),
-        f"of {', '.join(FRAMEWORKS)}; {NONE}: only those of --env",
-        "every real one installed",
-    ),
-    Option(
-        "--stages",
-        comma_list(one_of(*STAGES)),
-        PIPELINE,
-        f"of {', '.join(PIPELINE)}, {', '.join(DEPLOYMENT)}",
-        f"all but {', '.join(DEPLOYMENT)}",
-    ),
-    *map(_axis_option, AXES.values()),
-    Option(
-        "--dataset",
-        str,
-        "synthetic",
-        "synthetic, cifar100:ARCHIVE, or a folder train/<class>/*.jpg, test/<class>/*.jpg",
-    ),
-    Option(
-        "--skip-bad-images",
-        None,
-        DatasetRequest.skip_bad_images,
-        "leave out images of a folder that cannot be used",
-    ),
-    Option(
-        "--train-images", integer(1), DatasetRequest.train_images, "training images of the synthetic data set"
-    ),
-    Option("--test-images", integer(1), DatasetRequest.test_images, "test images of the synthetic data set"),
-    Option("--classes", integer(2), DatasetRequest.classes, "classes of the synthetic data set"),
-    Option(
-        "--image-size", integer(8), DatasetRequest.image_size, "height and width of a stored image, in pixels"
-    ),
-    Option(
-        "--input-size", integer(16), Workload.input_size, "height and width of the model's input, in pixels"
-    ),
-    Option("--epochs", integer(1), Workload.epochs, "epochs in a training round"),
-    Option("--seed", integer(0, 2**32 - 1), Workload.seed, "where all random numbers come from"),
-    Option("--learning-rate", positive_number, Workload.learning_rate, "Adam's learning rate"),
-    Option(
-        "--rounds",
-        integer(1),
-        Schedule.rounds,
-        "timed rounds in each process",
-        f"{Stage.minimum_rounds}, and more of a short stage, until they take {ROUND_SECONDS:g} s",
-    ),
-    Option(
-        "--processes",
-        integer(1),
-        Schedule.processes,
-        "processes for each case, without a budget",
-        f"{Schedule.processes} and more; with --noise {NOISE_PROCESSES}",
-    ),
-    Option(
-        "--budget",
-        positive_number,
-        Schedule.budget,
-        "seconds for all: what is left after --processes goes to further ones of inconclusive groups",
-        f"{PRESETS[QUICK].values['budget']} with the preset {QUICK}, else none",
-    ),
-    Option(
-        "--within",
-        percentage,
-        Schedule.within,
-        "e.g. 2%: start more processes until the interval of each ratio is within +- this",
-    ),
-    Option("--max-time", positive_number, Schedule.max_time, "seconds for --within, in each group"),
-    Option(
-        "--interleave",
-        one_of(*INTERLEAVE),
-        Schedule.interleave,
-        "how rivals take turns: in time slices of a round where that is possible, or by whole rounds",
-    ),
-    Option(
-        "--stage-timeout",
-        positive_number,
-        Schedule.stage_timeout,
-        "seconds after which a stage that hangs is ended",
-    ),
-    Option("--threads", threads, Schedule.threads, "threads and processors of each worker process"),
-    Option(
-        "--profile", folder_to_write, None, "folder for a profiler's trace of each case, made off the clock"
-    ),
-    Option(
-        "--smallest",
-        smallest_difference,
-        SMALLEST_DIFFERENCE,
-        "the smallest difference that counts as one: FASTER or SLOWER from it on, SAME within it",
-        f"{SMALLEST_DIFFERENCE:.0%}",
-    ),
-    Option(
-        "--noise", None, False, "measure each case against itself too: one more source of what noise is known"
-    ),
-    Option(
-        "--env",
-        Environment.parse,
-        (),
-        "NAME=PYTHON: another interpreter to run a framework in, e.g. torch@2.14.1=PATH; repeatable",
-        repeatable=True,
-    ),
+WHAT, HOW_LONG, WHERE, OUTCOME = (
+    "what is measured",
+    "how long, and how sure",
+    "where it runs",
+    "what comes out",
 )
-
-PRESET = Option(
-    "--preset",
-    one_of(*PRESETS),
-    QUICK,
-    "what stands in for the defaults: "
-    + "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items()),
-)
+GROUPS: dict[str, tuple[Option, ...]] = {
+    WHAT: (
+        Option(
+            "--frameworks",
+            comma_list(one_of(*FRAMEWORKS, NONE)),
+            lambda: tuple(INSTALLED),
+            f"{', '.join(FRAMEWORKS)}; {NONE}: those of --env",
+            "the installed",
+        ),
+        Option(
+            "--stages",
+            comma_list(one_of(*STAGES)),
+            PIPELINE,
+            "as in test_STAGE.py",
+            f"all but {', '.join(DEPLOYMENT)}",
+        ),
+        *map(_axis_option, AXES.values()),
+        Option("--dataset", str, "synthetic", "or cifar100:ARCHIVE, or a folder with train/, test/"),
+        Option(
+            "--skip-bad-images",
+            None,
+            DatasetRequest.skip_bad_images,
+            "leave out images of a folder that cannot be used",
+        ),
+        Option("--train-images", integer(1), DatasetRequest.train_images, "of the synthetic data set"),
+        Option("--test-images", integer(1), DatasetRequest.test_images, "of the synthetic data set"),
+        Option("--classes", integer(2), DatasetRequest.classes, "of the synthetic data set"),
+        Option("--image-size", integer(8), DatasetRequest.image_size, "pixels a side of a stored image"),
+        Option("--input-size", integer(16), Workload.input_size, "pixels a side of the model's input"),
+        Option("--epochs", integer(1), Workload.epochs, "epochs in a training round"),
+        Option("--learning-rate", positive_number, Workload.learning_rate, "Adam's"),
+        Option("--seed", integer(0, 2**32 - 1), Workload.seed, "of all that is random"),
+    ),
+    "how long, and how sure": (
+        Option(
+            "--budget",
+            positive_number,
+            Schedule.budget,
+            "seconds in all, spent on inconclusive groups",
+            f"{PRESETS[QUICK].values['budget']}, if {QUICK}",
+        ),
+        Option(
+            "--processes",
+            integer(1),
+            Schedule.processes,
+            "processes of each case",
+            f"{Schedule.processes} and more; with --noise {NOISE_PROCESSES}",
+        ),
+        Option(
+            "--rounds",
+            integer(1),
+            Schedule.rounds,
+            "timed rounds in each process",
+            f"{Stage.minimum_rounds} or more, for {ROUND_SECONDS:g} s",
+        ),
+        Option(
+            "--within", percentage, Schedule.within, "e.g. 2%: more processes until intervals are within +-2%"
+        ),
+        Option("--max-time", positive_number, Schedule.max_time, "seconds for --within, in each group"),
+        Option(
+            "--smallest",
+            smallest_difference,
+            SMALLEST_DIFFERENCE,
+            "the smallest difference that counts as one",
+            f"{SMALLEST_DIFFERENCE:.0%}",
+        ),
+        Option("--noise", None, False, "measure each case against itself, too"),
+        Option(
+            "--interleave",
+            one_of(*INTERLEAVE),
+            Schedule.interleave,
+            "how cases take turns: slices of a round, or whole rounds",
+        ),
+    ),
+    "where it runs": (
+        Option(
+            "--env",
+            Environment.parse,
+            (),
+            "NAME=PYTHON: another interpreter, e.g. torch@2.14.1=PATH; repeatable",
+            repeatable=True,
+        ),
+        Option("--threads", threads, Schedule.threads, "threads and processors of each worker process"),
+        Option(
+            "--stage-timeout",
+            positive_number,
+            Schedule.stage_timeout,
+            "seconds after which a stage that hangs is ended",
+        ),
+    ),
+    OUTCOME: (Option("--profile", folder_to_write, None, "folder for a profiler's trace of each case"),),
+}
+"""By what they are about, in the order of `--help`."""
+OPTIONS = tuple(option for group in GROUPS.values() for option in group)
+PRESET = Option("--preset", one_of(*PRESETS), QUICK, f"what stands in for the defaults: {', '.join(PRESETS)}")
 """An option that is given wins over its preset."""
+
+
+def group_of(parser: pytest.Parser, about: str) -> pytest.OptionGroup:
+    """Return the group of `--help` in which options about something stand."""
+    return parser.getgroup(f"stagebench {about}", f"stagebench, {about}")

@@ -18,7 +18,6 @@ STANDS_FOR = {"simulated": "torch"}
 class Preset:
     """What a preset stands for."""
 
-    help: str
     values: Mapping[str, Any] = field(default_factory=dict)
     """By an option's name: what stands in for its default. An option that is given wins."""
     rows: Collection[PublishedResult] = ()
@@ -57,7 +56,6 @@ def _article() -> Preset:
     (test_images,) = {row.test_images for row in rows}
     (epochs,) = {row.epochs for row in rows}
     return Preset(
-        "the cases of the article's tables, at their size (many hours)",
         {
             "batch_sizes": _distinct(row.batch_size for row in rows),
             "workers": _distinct(row.workers for row in rows),
@@ -79,7 +77,6 @@ def _large() -> Preset:
     """Return the article's second data set, in size: on any device, which the article does not state."""
     row = next(row for row in published_results("deepfashion") if row.framework == "torch")
     return Preset(
-        "the size of the article's second data set",
         {
             "batch_sizes": (row.batch_size,),
             "workers": (row.workers,),
@@ -97,7 +94,7 @@ def _large() -> Preset:
 
 
 PRESETS: Mapping[str, Preset] = {
-    QUICK: Preset("the defaults, minutes", {"budget": 300}, estimated=False),
+    QUICK: Preset({"budget": 300}, estimated=False),
     "article": _article(),
     "large": _large(),
 }

@@ -11,6 +11,7 @@ import pytest
 
 from stagebench.plugin.collection import case_of, is_measured, stage_of
 from stagebench.plugin.exit import exit_if_impossible
+from stagebench.plugin.options import OUTCOME, group_of
 from stagebench.plugin.progress import Progress
 from stagebench.run.journal import Journal
 
@@ -20,7 +21,7 @@ FOLDER = Path(".benchmarks", "journal")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("stagebench").addoption(
+    group_of(parser, OUTCOME).addoption(
         "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
     )
 

@@ -1,0 +1,7 @@
+"""`python -m stagebench`."""
+
+import sys
+
+from stagebench.cli import main
+
+sys.exit(main())
