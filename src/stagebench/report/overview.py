@@ -10,6 +10,7 @@ from stagebench.statistics.ratio import Ratio, digits
 
 UNDECIDED = "#8a8a8a"
 TOLD = {"unknown": "inconclusive", "same": "the same"}
+TICKS = [0.5, 0.8, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000]
 MOST_ROWS = 40
 """Of a picture that is seen at a glance; a run of more has the table alone."""
 
@@ -23,8 +24,8 @@ def overview_chart(report: Report) -> Chart:
     x: Spec = {
         "type": "quantitative",
         "title": "the other one takes so many times as long",
-        "scale": {"type": "log", "domainMin": min(0.9, lower), "nice": False},
-        "axis": {"orient": "top", "values": [1, 2, 5, 10, 20, 50, 100], "format": "~g"},
+        "scale": {"type": "log", "domainMin": min(0.98, lower), "nice": False},
+        "axis": {"orient": "top", "values": TICKS, "format": "~g"},
     }
     y = {"field": "row", "type": "nominal", "sort": None, "title": None, "axis": two_lines()}
     colour = {"field": "colour", "type": "nominal", "scale": None}
