@@ -376,7 +376,7 @@ def test_an_unknown_says_how_many_processes_would_settle_it_and_they_do(estimate
     found = verdict(ratio, seconds_per_process=60)
 
     assert found.word == "UNKNOWN"
-    assert f"--processes={3 + found.more} would settle it, " in found.reason
+    assert f"--processes={3 + found.more} may settle it, " in found.reason
     assert verdict(ratio.after(3 + found.more)).word != "UNKNOWN"
     assert verdict(ratio.after(2 + found.more)).word == "UNKNOWN"
 

@@ -117,7 +117,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             f"all but {', '.join(DEPLOYMENT)}",
         ),
         *map(_axis_option, AXES.values()),
-        Option("--dataset", str, "synthetic", "or cifar100:ARCHIVE, or a folder with train/, test/"),
+        Option("--dataset", str, "synthetic", "synthetic, cifar100:ARCHIVE, or a folder"),
         Option(
             "--skip-bad-images",
             None,

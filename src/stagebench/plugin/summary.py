@@ -18,6 +18,7 @@ from stagebench.plugin.saved_run import RECORD
 from stagebench.report.conditions import condition_sentences
 from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines, verdict_lines
+from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,9 +40,10 @@ def pytest_terminal_summary(
     run, width = config.stash[RECORD].run(), get_terminal_size().columns
     conditions = [line for sentence in condition_sentences(run) for line in wrap(sentence, width)]
     quiet = config.get_verbosity() < 0
-    if run.results and (quiet or any(group.ratios for group in run.groups)):
-        verdicts = [*(conditions if quiet else ()), *verdict_lines(run.groups, width)]
-        _section(terminalreporter, "verdicts", verdicts)
+    compared = any(group.ratios for group in run.groups)
+    if run.results and (quiet or compared):
+        lines = [*(conditions if quiet else ()), *verdict_lines(run.groups, width)]
+        _section(terminalreporter, "verdicts", lines if compared else [*lines, NOTHING_TO_COMPARE])
     try:
         yield
     finally:

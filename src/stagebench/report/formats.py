@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.results.result import Result
@@ -11,7 +11,7 @@ from stagebench.statistics.group import Group
 from stagebench.statistics.ratio import Ratio, digits
 
 
-def workers_legend(results: Iterable[Result]) -> str | None:
+def workers_legend(results: Sequence[Result]) -> str | None:
     """Say what `2w` stands for, for the most workers of these results; None where none has them."""
     counts = [one.case.workers for one in results if isinstance(one.case.workers, int)]
     if not counts:
@@ -19,7 +19,10 @@ def workers_legend(results: Iterable[Result]) -> str | None:
     most = max(counts)
     loads = f"loads data in {most} further processes" if most > 1 else "loads data in one further process"
     who = {True: "sizes its own threads", False: loads if most else "loads data in the process that trains"}
-    real = [one for one in FRAMEWORKS.values() if one.imports]
+    present = {one.case.framework for one in results}
+    real = [one for one in FRAMEWORKS.values() if one.imports and one.name in present]
+    if not real:
+        return None
     return f"{most}w: " + "; ".join(f"{one.name} {who[one.chooses_workers]}" for one in real) + "."
 
 

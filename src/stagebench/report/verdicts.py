@@ -109,14 +109,17 @@ def sides(rows: Sequence[VerdictRow]) -> list[str]:
 def break_even(group: Group, other: Case) -> tuple[float, int] | None:
     """Return by how many seconds the fastest case starts later, and after how many executions it is ahead.
 
-    None where it does not start later by more than it gains in one.
+    None where it does not start later by more than it gains in one, and where it is not sure to be faster.
     """
+    verdict = group.verdicts[other]
     if group.stage in DEPLOYMENT:
         return None  # a model is exported once, and of ten formats each would be late
+    if not verdict or verdict.word != "SLOWER":
+        return None
     first, second = group.fastest, group.result(other)
     behind = first.cold_seconds - second.cold_seconds
     gained = second.median_seconds - first.median_seconds
-    if gained <= group.smallest * first.median_seconds or behind < gained:
+    if not 0 < gained <= behind:
         return None
     return behind, int(behind / gained) + 2
 
@@ -166,7 +169,7 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
     else:
         word, other = "faster", others[0]
         after = _times(group, other, others, by_recipe, faster=True)
-    late = break_even(group, other) if other and word == "faster" else None
+    late = break_even(group, other) if other else None
     return VerdictRow(
         words(group.stage),
         setting(group, varied),
