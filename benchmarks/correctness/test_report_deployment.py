@@ -202,7 +202,7 @@ def test_the_pipelines_summary_is_as_it_was():
     text = "\n".join(summary_lines(run.results, 100))
 
     assert "deployed" not in text
-    assert "0w: torch loads data in the process that trains; tensorflow sizes its own threads." in text
+    assert "0w: torch loads data in the process that trains; tensorflow chooses its threads." in text
 
 
 # --- tables

@@ -28,7 +28,7 @@ from stagebench.report.verdicts import (
 from stagebench.results.file import run_of
 from stagebench.results.info import Info
 from stagebench.results.result import Result
-from stagebench.results.run import Run
+from stagebench.results.run import NotMeasured, Run
 from stagebench.statistics.group import Group
 from stagebench.statistics.prior import Prior
 
@@ -137,6 +137,7 @@ def test_of_several_cases_of_one_framework_the_fastest_is_compared_and_named():
     two_workers, no_workers = replace(TORCH, workers=2), TORCH
     slow = {TENSORFLOW: [2.0, 2.0, 2.0], no_workers: [1.5, 1.5, 1.5], two_workers: [1.0, 1.0, 1.0]}
     assert row_of(a_group(slow)).verdict.startswith("torch, 2w 2.00x faster (")
+    assert row_of(a_group(slow)).medians == {"torch": "1.00 s, 2w", "tensorflow": "2.00 s"}
 
     fast = {TENSORFLOW: [1.0, 1.0, 1.0], no_workers: [1.5, 1.5, 1.5], two_workers: [1.2, 1.2, 1.2]}
     assert row_of(a_group(fast)).verdict.startswith("tensorflow 1.20x faster (")
@@ -169,7 +170,7 @@ def test_one_that_is_inconclusive_leaves_the_row_so_with_what_settles_the_hardes
     assert row.verdict.startswith("inconclusive: tensorflow matched 1.")
     assert "x as fast as torch tuned (" in row.verdict
     assert row.verdict.endswith(f"; {hardest.reason}")
-    assert re.search(r"; --processes=\d+ may settle it, \d+ (s|min) or more$", row.verdict)
+    assert re.search(r"; --processes=\d+ may settle it, at least \d+ (s|min) more$", row.verdict)
 
 
 def test_runs_of_one_case_alone_have_no_table_and_a_group_that_lost_the_others_a_row():
@@ -186,6 +187,26 @@ def test_runs_of_one_case_alone_have_no_table_and_a_group_that_lost_the_others_a
     content["benchmarks"].pop()
     rows = verdict_rows(run_of("", content).groups, by_recipe=False)
     assert [row.verdict for row in rows][1] == "torch alone"
+
+
+def test_a_row_names_who_failed_and_a_group_that_failed_as_a_whole_has_one():
+    run = a_run(batch_sizes=(32,), workers=(0,), cache=("on",))
+    lost = {("training", "tensorflow"), ("evaluation", "torch"), ("evaluation", "tensorflow")}
+    reason = "the worker process failed\nTraceback (most recent call last):\nValueError: no such weight\n"
+    kept = [one for one in run.results if (one.stage, one.case.framework) not in lost]
+    missing = [NotMeasured(one.stage, one.case, "failed", reason) for one in run.results if one not in kept]
+    broken = replace(run, results=kept, not_measured=missing)
+
+    rows = {row.stage: row.verdict for row in verdict_rows(broken.groups, False, broken.not_measured)}
+    assert len(rows) == 6
+    assert rows["training"] == "torch alone; tensorflow failed"
+    assert rows["evaluation"] == "torch, 0w failed; tensorflow failed"
+    assert "failed" not in rows["model loading"]
+    for text in (markdown(Report([broken])), re.sub("<.*?>", "", page(Report([broken])))):
+        assert "torch alone; tensorflow failed" in text
+        assert "the worker process failed: ValueError: no such weight" in text
+    skipped = [replace(one, outcome="skipped") for one in missing]
+    assert "failed" not in str(verdict_rows(broken.groups, False, skipped))
 
 
 @pytest.mark.parametrize(
@@ -254,4 +275,4 @@ def test_a_slower_cold_start_stands_beside_the_verdict_with_its_break_even():
 
     assert row.name == "torch"
     assert row.cold_start == "+9.00 s, break-even after 11"
-    assert row.medians == {"torch": 1.0, "tensorflow": 2.0}
+    assert row.medians == {"torch": "1.00 s", "tensorflow": "2.00 s"}

@@ -110,7 +110,7 @@ def test_one_process_of_equal_cases_is_unknown_and_says_what_would_settle_it(sui
 
     told = " ".join(text.split())
     assert re.search(r" training inconclusive: simulated, \dw [\d.]+x \([\d.]+ to [\d.]+\); ", told)
-    assert re.search(r"; --processes=\d+ may settle it, \d+ s or more ", told)
+    assert re.search(r"; --processes=\d+ may settle it, at least \d+ s more ", told)
 
 
 def test_every_run_of_two_processes_adds_to_what_is_known_and_a_saved_run_keeps_it(suite, own_cache, equal):

@@ -12,9 +12,10 @@ from msgspec import structs
 
 from stagebench.case import Case
 from stagebench.plugin.progress import Progress, roughly
-from stagebench.report.terminal import break_evens, summary_lines
+from stagebench.report.terminal import break_evens, skipped_lines, summary_lines
 from stagebench.results.info import Info
 from stagebench.results.result import Result
+from stagebench.results.run import NotMeasured
 from stagebench.run.conditions import Status
 from stagebench.statistics.group import Group
 from stagebench.statistics.prior import Prior
@@ -106,10 +107,20 @@ def test_the_summary_fits_every_terminal_and_leaves_no_figure_out(width, results
     lines = summary_lines(results, width)
 
     assert max(map(len, lines)) <= width, max(lines, key=len)
+    assert "".join(lines).isascii(), "a terminal need not know UTF-8"
     text = " ".join(" ".join(lines).split())
     for shown in results:
         assert f"{shown.median_seconds:.2f}"[:3] in text
     assert "1,234M" in text
+
+
+def test_skipped_cases_are_counted_by_their_reasons():
+    missing = [
+        NotMeasured(stage, TORCH, "skipped", "no NVIDIA GPU here") for stage in ("training", "evaluation")
+    ]
+    missing += [NotMeasured("training", TENSORFLOW, "failed", "it died")]
+
+    assert skipped_lines(missing, 80) == ["2 cases skipped: no NVIDIA GPU here"]
 
 
 def test_a_slow_cold_start_has_its_break_even():
@@ -128,7 +139,7 @@ def test_a_slow_cold_start_has_its_break_even():
 def test_the_share_of_the_machines_peak_stands_beside_the_time():
     lines = summary_lines([result(TORCH, [1.0], limit_seconds=0.47)], 100)
 
-    (header,) = [line for line in lines if "median" in line]
+    (header,) = [line for line in lines if line.startswith(" ") and "median" in line]
     assert "% of peak" in header
     assert " 47% " in lines[lines.index("training") + 1]
     assert "% of peak" not in " ".join(summary_lines([result(TORCH, [1.0])], 100)), "none is known"
@@ -139,7 +150,7 @@ def test_a_table_too_wide_leaves_out_images_a_second_before_it_becomes_words():
     wide = max(len(line) for line in summary_lines(results, 200) if "1,234M" in line)
     lines = summary_lines(results, wide - 1)
 
-    (header,) = [line for line in lines if "median" in line]
+    (header,) = [line for line in lines if line.startswith(" ") and "median" in line]
     assert "images/s" not in header
     assert "% of peak" in header
 

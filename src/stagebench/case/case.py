@@ -97,7 +97,7 @@ class Case:
     )
     deploy: str = axis(
         "",
-        help="export formats, which stages/README.md lists",
+        help="export formats, see stages/README.md",
         option="--deploy",
         values=(),
         traits=("deploys",),

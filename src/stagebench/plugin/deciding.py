@@ -41,7 +41,7 @@ class Deciding:
                     info = info_of(stage, case, result, self.workload, self.manifest)
                     record.results.append(Result(stage, case, result.seconds, info))
         self.noise.recall(record)
-        found = {group.results[0].case.group(group.stage): _need(group) for group in record.run().groups}
+        found = {group.name: _need(group) for group in record.run().groups}
         return {group: need for group, need in found.items() if need}
 
 

@@ -16,8 +16,9 @@ from stagebench.plugin.options import OUTCOME, group_of
 from stagebench.plugin.resume import JOURNAL
 from stagebench.plugin.saved_run import RECORD
 from stagebench.report.conditions import condition_sentences
+from stagebench.report.formats import about
 from stagebench.report.report import Report
-from stagebench.report.terminal import summary_lines, verdict_lines
+from stagebench.report.terminal import skipped_lines, summary_lines, verdict_lines
 from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
 
@@ -39,18 +40,24 @@ def pytest_terminal_summary(
 ) -> Generator[None]:
     run, width = config.stash[RECORD].run(), get_terminal_size().columns
     conditions = [line for sentence in condition_sentences(run) for line in wrap(sentence, width)]
+    told = [*conditions, *skipped_lines(run.not_measured, width)]
     quiet = config.get_verbosity() < 0
     compared = any(group.ratios for group in run.groups)
+    first = told if quiet else []
     if run.results and (quiet or compared):
-        lines = [*(conditions if quiet else ()), *verdict_lines(run.groups, width)]
-        _section(terminalreporter, "verdicts", lines if compared else [*lines, NOTHING_TO_COMPARE])
+        first = [*first, *verdict_lines(run.groups, width, run.not_measured)]
+        first += [] if compared else [NOTHING_TO_COMPARE]
+    if first:
+        _section(terminalreporter, "verdicts", first)
     try:
         yield
     finally:
-        if run.results and not quiet:
+        if not quiet and run.results:
             noise = config.stash[NOISE].lines(run.groups, aa_compared=bool(config.getoption("noise")))
-            lines = [*conditions, *summary_lines(run.results, width, run.groups), *noise]
-            _section(terminalreporter, "stagebench", lines)
+            told = [*wrap(about(run), width), *told]
+            told += [*summary_lines(run.results, width, run.groups, run.not_measured), *noise]
+        if not quiet and told:
+            _section(terminalreporter, "stagebench", told)
         journal = config.stash.get(JOURNAL, None)
         if journal and journal.path.exists():
             terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")

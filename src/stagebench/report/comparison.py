@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stagebench.case import Case, plain
-from stagebench.report.formats import duration
+from stagebench.report.formats import duration, verdict_word
 from stagebench.report.markdown import escaped, escaped_table, table_lines
 from stagebench.report.report import FILTERS, FRAMEWORK, in_order_of_values
 from stagebench.report.tables import Row, Table, words
@@ -91,7 +91,7 @@ def table_of(found: Comparison, fail_on: FailOn) -> Table:
             str(change.ratio) if change.ratio and change.judged else "",
             str(change.again) if change.again else "",
             f"{change.floor:.1%}" if change.floor is not None else "",
-            change.word,
+            verdict_word(change.word),
             _remark(change, fail_on),
         )
         rows.append(Row(cells))
@@ -139,7 +139,8 @@ def sentences_of(found: Comparison, fail_on: FailOn) -> Iterator[str]:
     changes = found.changes
     label = _labels([change.case for change in changes])
     counts = Counter(change.word for change in changes)
-    yield f"{found.title}: {', '.join(f'{n} {word}' for word, n in counts.items()) or 'nothing in common'}."
+    told = ", ".join(f"{n} {verdict_word(word)}" for word, n in counts.items())
+    yield f"{found.title}: {told or 'nothing in common'}."
     for change in changes:
         if fail_on.confirmed(change):
             times = f"{change.ratio} times as long"
@@ -151,10 +152,11 @@ def sentences_of(found: Comparison, fail_on: FailOn) -> Iterator[str]:
                 f"measured again {change.second}."
             )
     for reason in dict.fromkeys(change.reason for change in changes if change.reason):
-        yield f"UNKNOWN: {reason}."
+        of = [f"{words(c.stage)}, {label[c.case]}" for c in changes if c.reason == reason]
+        yield f"Inconclusive: {'; '.join(of)}: {reason}."
     unseen = [c.ratio.interval[1] for c in changes if c.judged and c.word == "UNKNOWN" and c.ratio]
     if unseen:
-        yield f"Among what is UNKNOWN, a slow-down of up to {max(unseen) - 1:.0%} would not be seen."
+        yield f"Among what is inconclusive, a slow-down of up to {max(unseen) - 1:.0%} would not be seen."
     if gone := [change for change in changes if change.word == "REMOVED"]:
         yield f"{len(gone)} that the base has are not in the head: renamed, left out, or failed."
     if not found.together and any(change.ratio for change in changes):

@@ -18,7 +18,7 @@ def workers_legend(results: Sequence[Result]) -> str | None:
         return None
     most = max(counts)
     loads = f"loads data in {most} further processes" if most > 1 else "loads data in one further process"
-    who = {True: "sizes its own threads", False: loads if most else "loads data in the process that trains"}
+    who = {True: "chooses its threads", False: loads if most else "loads data in the process that trains"}
     present = {one.case.framework for one in results}
     real = [one for one in FRAMEWORKS.values() if one.imports and one.name in present]
     if not real:
@@ -64,6 +64,16 @@ def ratio_with_interval(ratio: Ratio) -> str:
     return f"{digits(ratio.estimate)} ({'-'.join(map(digits, ratio.interval))})"
 
 
+def verdict_word(word: str) -> str:
+    """Write the word of a verdict for people."""
+    return "inconclusive" if word == "UNKNOWN" else word
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 case`, `2 cases`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def relative(result: Result, group: Group) -> str:
     """Write the time of a case relative to the fastest of its group; nothing if it is alone."""
     if result.case in group.ratios:
@@ -79,5 +89,5 @@ def about(run: Run) -> str:
     versions = ", ".join(f"{environment} {version}" for environment, version in run.versions.items())
     parts = [f"{run.cpu} ({cores}, {memory})", *(run.machine.gpus or ()), versions]
     when = run.datetime[:16].replace("T", " ")
-    counted = f"{len(run.results)} measurements of {len(run.cases)} cases"
+    counted = f"{count(len(run.results), 'measurement')} of {count(len(run.cases), 'case')}"
     return f"{'; '.join(part for part in parts if part)}. {counted}, {when}."

@@ -44,7 +44,7 @@ def markdown(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield "## stagebench"
     for number, run in enumerate(report.runs):
-        shared = shared_settings(run.groups)
+        shared = shared_settings(run.groups, run.not_measured)
         if len(report.runs) > 1:
             yield from ("", f"### {escaped(report.run_name(number))}")
         yield from ("", escaped(about(run)), "")
@@ -52,7 +52,7 @@ def _lines(report: Report) -> Iterator[str]:
             yield from (*conditions, "")
         if shared:
             yield from (f"{escaped(shared)}:", "")
-        if rows := verdict_rows(run.groups, report.by_recipe):
+        if rows := verdict_rows(run.groups, report.by_recipe, run.not_measured):
             yield from (*table_lines(escaped_table(verdict_table(rows))), "")
         elif run.groups:
             yield from (NOTHING_TO_COMPARE, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stagebench.report.chart_parts import ROW_HEIGHT, Chart, Spec, Values, look, two_lines
-from stagebench.report.formats import duration, short
+from stagebench.report.formats import short
 from stagebench.report.report import Report
 from stagebench.report.verdicts import VerdictRow, verdict_rows, verdict_table
 from stagebench.statistics.ratio import Ratio, digits
@@ -23,7 +23,7 @@ def overview_chart(report: Report) -> Chart:
     lower = min((value["low"] for value in values), default=1)
     x: Spec = {
         "type": "quantitative",
-        "title": "the other one takes so many times as long",
+        "title": "times as long (95% interval)",
         "scale": {"type": "log", "domainMin": min(0.98, lower), "nice": False},
         "axis": {"orient": "top", "values": TICKS, "format": "~g"},
     }
@@ -59,7 +59,7 @@ def overview_chart(report: Report) -> Chart:
 def _value(row: VerdictRow, ratio: Ratio, report: Report) -> dict[str, object]:
     low, high = ratio.interval
     decided = row.word == "faster"
-    times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in row.medians.items())
+    times = ", ".join(f"{name} {median}" for name, median in row.medians.items())
     return {
         "case": report.entry(0, row.winner).index,
         "row": f"{row.title}\n{times}",

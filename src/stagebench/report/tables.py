@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 from stagebench.case import Case
-from stagebench.report.formats import duration, interval, relative, share
+from stagebench.report.formats import duration, interval, relative, share, verdict_word
 from stagebench.report.report import Entry, Report
 from stagebench.results.info import Layer
 from stagebench.results.result import Result
@@ -36,7 +36,7 @@ class Row:
     target: str = ""
     """Where in the page its last cell leads."""
     others: tuple[int, ...] = ()
-    """Further cases that it is about: it is shown as long as one of them is."""
+    """Further cases that it is about: it is verdict_word as long as one of them is."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def stage_table(report: Report, stage: str) -> Table:
             share(result.peak_fraction) if result.peak_fraction else "",
             f"{result.info.peak_rss_bytes / 2**20:,.0f} MiB",
         ]
-        judged = verdict.word if verdict else ""
+        judged = verdict_word(verdict.word) if verdict else ""
         rows.append(Row((entry.label, *cells, relative(result, group), judged), entry.index))
     return Table(words(stage), (*columns, "x fastest of its group (95%)", "verdict"), rows)
 
@@ -149,8 +149,11 @@ def epoch_table(report: Report) -> Table:
         losses = result.info.epoch_losses or []
         accuracies = result.info.epoch_accuracies or []
         if losses:
-            shown = (" ".join(f"{loss:.4f}" for loss in losses), " ".join(f"{a:.2%}" for a in accuracies))
-            rows.append(Row((entry.label, *shown), entry.index))
+            verdict_word = (
+                " ".join(f"{loss:.4f}" for loss in losses),
+                " ".join(f"{a:.2%}" for a in accuracies),
+            )
+            rows.append(Row((entry.label, *verdict_word), entry.index))
     columns = ("case", "training loss of each epoch", "training accuracy of each epoch")
     return Table("loss and accuracy", columns, rows)
 
@@ -239,10 +242,16 @@ def picture_differences(report: Report) -> dict[str, int]:
 def not_measured_table(report: Report) -> Table:
     """Cases that failed or were skipped, with the reasons."""
     rows = [
-        Row((words(missing.stage), entry.label, missing.outcome, missing.reason), entry.index)
+        Row((words(missing.stage), entry.label, missing.outcome, _in_a_line(missing.reason)), entry.index)
         for entry, missing in report.not_measured()
     ]
     return Table("failed and skipped", ("stage", "case", "outcome", "reason"), rows)
+
+
+def _in_a_line(reason: str) -> str:
+    """Return a reason of several lines by the first and the last: of a traceback, what was raised."""
+    first, *more = [line.strip() for line in reason.splitlines() if line.strip()]
+    return f"{first}: {more[-1]}" if more else first
 
 
 def environment_table(run: Run) -> Table:

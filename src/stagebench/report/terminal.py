@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from textwrap import wrap
@@ -11,7 +12,7 @@ import numpy as np
 from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
-from stagebench.report.formats import duration, relative, share, workers_legend
+from stagebench.report.formats import count, duration, relative, share, verdict_word, workers_legend
 from stagebench.report.tables import words
 from stagebench.report.verdicts import (
     VerdictRow,
@@ -23,6 +24,7 @@ from stagebench.report.verdicts import (
     verdict_table,
 )
 from stagebench.results.result import Result
+from stagebench.results.run import NotMeasured
 from stagebench.run.sample import Failure, Measurement
 from stagebench.stages import DEPLOYMENT
 from stagebench.statistics.group import Group, groups_of
@@ -40,26 +42,33 @@ MUCH_WAITING = 0.1
 GAP = 1
 WIDE_GAP = 2
 """Between columns of words."""
+BREAK_EVEN = "break-even: the execution from which on the faster case has made up for its slower cold start."
 X_FASTEST = "x fastest: time divided by that of the group's fastest case, with its 95% interval."
 
 
-def verdict_lines(groups: Sequence[Group], width: int) -> list[str]:
+def verdict_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
     """Return what all cases share, and where there are two of them a row for each stage and setting."""
     recipes = {result.case.recipe for group in groups for result in group.results}
-    verdicts = verdict_rows(groups, len(recipes) > 1)
-    shared = wrap(shared_settings(groups), width)
+    verdicts = verdict_rows(groups, len(recipes) > 1, missing)
+    shared = wrap(shared_settings(groups, missing), width)
     return [*shared, "", *_verdicts(verdicts, width)] if verdicts else shared
 
 
-def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group] | None = None) -> list[str]:
+def summary_lines(
+    results: Sequence[Result],
+    width: int,
+    groups: Sequence[Group] | None = None,
+    missing: Sequence[NotMeasured] = (),
+) -> list[str]:
     """Return the verdicts, and below them the details, a block for each setting in which groups differ.
 
-    `groups` are those of the results, if they are judged by more than by each other.
+    `groups` are those of the results, if they are judged by more than by each other; `missing` what was not
+    measured.
     """
     judged = groups or groups_of(results)
     by_recipe, varied = len({result.case.recipe for result in results}) > 1, varied_axes(judged)
     ordered = sorted(judged, key=lambda group: setting(group, varied))
-    lines = ["", *verdict_lines(judged, width)]
+    lines = ["", *verdict_lines(judged, width, missing)]
     for own, block in groupby(ordered, key=lambda group: setting(group, varied)):
         of_setting = list(block)
         rows: list[tuple[str, ...]] = []
@@ -76,11 +85,19 @@ def summary_lines(results: Sequence[Result], width: int, groups: Sequence[Group]
     legend = [
         *([X_FASTEST] if any(_is_ranked(group) for group in ordered) else []),
         *(["% of peak: share of what this machine could do at best."] if with_peak else []),
-        "cold: first execution in a fresh process, not a round. memory: the most that it held.",
+        "cold: first execution in a fresh process, not in the median. memory: peak resident memory, MiB.",
+        *([BREAK_EVEN] if any("break-even" in line for line in lines) else []),
         *([loaders] if (loaders := workers_legend(results)) else []),
         *([OF_DEPLOYED] if stages & {*DEPLOYMENT} else []),
     ]
     return [*lines, "", *(line for entry in legend for line in wrap(entry, width))]
+
+
+def skipped_lines(missing: Sequence[NotMeasured], width: int) -> list[str]:
+    """Say how many cases were skipped, and why."""
+    reasons = Counter(one.reason for one in missing if one.outcome == "skipped")
+    sentences = (f"{count(number, 'case')} skipped: {reason}" for reason, number in reasons.items())
+    return [line for sentence in sentences for line in wrap(sentence, width)]
 
 
 def _verdicts(verdicts: Sequence[VerdictRow], width: int) -> Iterator[str]:
@@ -119,7 +136,7 @@ def waits(group: Group, named_by_recipe: bool) -> Iterator[str]:
         idle = sum(result.info.idle_seconds or ()) / seconds
         if idle >= MUCH_WAITING:
             who = result.case.label(named_by_recipe)
-            yield f"{group.stage}: {who} computes nothing in {share(idle)} of its time: it waits."
+            yield f"{words(group.stage)}: {who} computes nothing in {share(idle)} of its time: it waits."
 
 
 def break_evens(group: Group, named_by_recipe: bool) -> Iterator[str]:
@@ -152,7 +169,11 @@ def _row(result: Result, group: Group, named_by_recipe: bool) -> tuple[str, ...]
         share(limit) if limit else "",
         duration(result.cold_seconds),
         f"{result.info.peak_rss_bytes / 2**20:,.0f}M",
-        *((relative(result, group), judged.word if judged else "") if _is_ranked(group) else ("", "")),
+        *(
+            (relative(result, group), verdict_word(judged.word) if judged else "")
+            if _is_ranked(group)
+            else ("", "")
+        ),
     )
 
 
@@ -169,8 +190,8 @@ def _table(
     Columns in which nothing stands are left out; of the others, where space is short, those that are spared.
     """
     filled = [any(row[at : at + 1] != ("",) for row in rows if len(row) > 1) for at in range(len(header))]
-    for count in range(len(spared) + 1):
-        columns = [at for at, name in enumerate(header) if filled[at] and name not in spared[:count]]
+    for most in range(len(spared) + 1):
+        columns = [at for at, name in enumerate(header) if filled[at] and name not in spared[:most]]
         lines = list(_columns([header, *rows], align, columns))
         if max(map(len, lines)) <= width:
             return lines

@@ -10,21 +10,23 @@ from typing import Literal
 from stagebench.case import AXES, Case
 from stagebench.report.formats import duration, share
 from stagebench.report.tables import Row, Table, words
-from stagebench.results.run import in_order
+from stagebench.results.result import Result
+from stagebench.results.run import NotMeasured, in_order
 from stagebench.stages import DEPLOYMENT, STAGES
 from stagebench.statistics.group import Group, side_of
 from stagebench.statistics.ratio import Ratio, digits
 
-Word = Literal["faster", "same", "unknown", "alone"]
+Word = Literal["faster", "same", "unknown", "alone", "failed"]
 VERDICT = "verdict (95% interval)"
 COLD_START = "slower cold start"
 MOST_SIDES = 4
+"""Up to so many, each has a column of medians."""
 NOTHING_TO_COMPARE = "No group has two cases: there is nothing to compare."
 
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """What may be said of one group: its fastest case against the nearest of the other sides.
+    """What may be said of one group: its fastest case against the nearest of the other sides, and who failed.
 
     A side is a framework's environment and recipe, and stands by its fastest case; where a group has one
     side alone, each of its cases is one.
@@ -35,6 +37,7 @@ class VerdictRow:
     """What tells the group apart from others of its run; empty where nothing does."""
     word: Word
     winner: Case
+    """Where all have failed, one of them."""
     name: str
     """The winner's."""
     before: str
@@ -43,16 +46,12 @@ class VerdictRow:
     """What stands behind it: ` 1.88x faster (1.70 to 2.07)`."""
     side: str
     """The winner's."""
-    medians: Mapping[str, float]
-    """Seconds of the fastest case of each side, by the side's name, in the order of the frameworks."""
+    medians: Mapping[str, str]
+    """Of the fastest case of each side, by the side's name, in the order of the frameworks."""
     ratio: Ratio | None
     """Time of the side that decides, divided by the winner's; None where it is alone."""
     cold_start: str
     """How much later the winner starts, and when that has paid off; empty where it does not."""
-
-    def median(self, name: str) -> str:
-        """Return the median of a side; empty where it was not measured."""
-        return duration(self.medians[name]) if name in self.medians else ""
 
     @property
     def title(self) -> str:
@@ -64,18 +63,33 @@ class VerdictRow:
         return f"{self.before}{self.name}{self.after}"
 
 
-def verdict_rows(groups: Sequence[Group], by_recipe: bool) -> list[VerdictRow]:
-    """Return a row for each group of a run, in the order of the stages; none where each has one case alone.
+def verdict_rows(
+    groups: Sequence[Group], by_recipe: bool, missing: Sequence[NotMeasured] = ()
+) -> list[VerdictRow]:
+    """Return a row for each group of a run, in the order of the stages.
+
+    There is none where nothing has failed and each group has one case alone.
 
     Args:
         groups: of one run.
         by_recipe: whether recipes tell cases apart.
+        missing: what was not measured; what failed of it is named.
 
     """
-    if not any(group.ratios for group in groups):
+    failed: dict[str, list[NotMeasured]] = {}
+    for one in failures(missing):
+        failed.setdefault(one.case.group(one.stage), []).append(one)
+    if not failed and not any(group.ratios for group in groups):
         return []
-    stages, varied = in_order([group.stage for group in groups]), varied_axes(groups)
-    return [_row(group, varied, by_recipe) for stage in stages for group in groups if group.stage == stage]
+    varied = varied_axes(groups, missing)
+    rows = [(group.stage, _row(group, varied, by_recipe, failed.pop(group.name, ()))) for group in groups]
+    rows += [(of[0].stage, _failed_row(of, varied, by_recipe)) for of in failed.values()]
+    return [row for stage in in_order([stage for stage, _ in rows]) for of, row in rows if of == stage]
+
+
+def failures(missing: Sequence[NotMeasured]) -> list[NotMeasured]:
+    """Return what failed, and was not skipped."""
+    return [one for one in missing if one.outcome == "failed"]
 
 
 def verdict_table(rows: Sequence[VerdictRow], figures: bool = True) -> Table:
@@ -89,7 +103,7 @@ def verdict_table(rows: Sequence[VerdictRow], figures: bool = True) -> Table:
         (
             row.stage,
             row.setting,
-            *(row.median(name) for name in names),
+            *(row.medians.get(name, "") for name in names),
             row.verdict,
             row.cold_start if figures else "",
         )
@@ -124,12 +138,14 @@ def break_even(group: Group, other: Case) -> tuple[float, int] | None:
     return behind, int(behind / gained) + 2
 
 
-def varied_axes(groups: Sequence[Group]) -> set[str]:
+def varied_axes(groups: Sequence[Group], missing: Sequence[NotMeasured] = ()) -> set[str]:
     """Return the titles of the axes in which groups differ, beside those that do not apply to one's stage."""
     found = set()
+    cases = [(group.stage, group.results[0].case) for group in groups]
+    cases += [(one.stage, one.case) for one in failures(missing)]
     for axis in AXES.values():
-        applies = [group for group in groups if not axis.later or axis.applies(STAGES[group.stage].traits)]
-        values = {getattr(group.results[0].case, axis.name) for group in applies} - {None}
+        applies = (case for stage, case in cases if not axis.later or axis.applies(STAGES[stage].traits))
+        values = {getattr(case, axis.name) for case in applies} - {None}
         if axis.separates and len(values) > 1:
             found.add(axis.title)
     return found
@@ -137,19 +153,46 @@ def varied_axes(groups: Sequence[Group]) -> set[str]:
 
 def setting(group: Group, varied: Collection[str]) -> str:
     """Name the group by the axes in which those of its run differ."""
-    return ", ".join(group.results[0].case.settings_of(varied))
+    return _setting(group.results[0].case, varied)
 
 
-def shared_settings(groups: Sequence[Group]) -> str:
+def _setting(case: Case, varied: Collection[str]) -> str:
+    return ", ".join(case.settings_of(varied))
+
+
+def shared_settings(groups: Sequence[Group], missing: Sequence[NotMeasured] = ()) -> str:
     """Name what all groups have in common: the axes in which they do not differ, and a recipe alone."""
-    shared = {axis.title for axis in AXES.values()} - varied_axes(groups)
+    shared = {axis.title for axis in AXES.values()} - varied_axes(groups, missing)
     cases = [result.case for group in groups for result in group.results]
     texts = dict.fromkeys(text for case in cases for text in case.settings_of(shared))
     recipes = {case.recipe for case in cases}
     return ", ".join([*texts, *(recipes if len(recipes) == 1 else ())])
 
 
-def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
+def _failed_row(failed: Sequence[NotMeasured], varied: Collection[str], by_recipe: bool) -> VerdictRow:
+    """Return the row of a group of which nothing was measured."""
+    first = failed[0]
+    setting = _setting(first.case, varied)
+    return VerdictRow(
+        words(first.stage),
+        setting,
+        "failed",
+        first.case,
+        _failed(failed, by_recipe),
+        "",
+        "",
+        "",
+        {},
+        None,
+        "",
+    )
+
+
+def _failed(failed: Sequence[NotMeasured], by_recipe: bool) -> str:
+    return "; ".join(f"{one.case.label(by_recipe)} failed" for one in failed)
+
+
+def _row(group: Group, varied: Collection[str], by_recipe: bool, failed: Sequence[NotMeasured]) -> VerdictRow:
     winner, others = group.fastest.case, group.others
     judged = {case: verdict for case in others if (verdict := group.verdicts[case])}
     unknown = {case: verdict for case, verdict in judged.items() if verdict.word == "UNKNOWN"}
@@ -170,6 +213,8 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
         word, other = "faster", others[0]
         after = _times(group, other, others, by_recipe, faster=True)
     late = break_even(group, other) if other else None
+    if failed:
+        after += f"; {_failed(failed, by_recipe)}"
     return VerdictRow(
         words(group.stage),
         setting(group, varied),
@@ -179,11 +224,7 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool) -> VerdictRow:
         before,
         after,
         _side(winner, group, by_recipe),
-        {
-            _side(result.case, group, by_recipe): result.median_seconds
-            for result in group.results
-            if result.case in {winner, *others}
-        },
+        _medians(group, [winner, *others], by_recipe),
         group.ratios[other] if other else None,
         f"+{duration(late[0])}, break-even after {late[1]}" if late else "",
     )
@@ -196,6 +237,19 @@ def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, f
     comparative, than = (" faster", " than ") if faster else ("", " as fast as ")
     named = than + _name(other, group, by_recipe) if len(others) > 1 else ""
     return f" {digits(ratio.estimate)}x{comparative}{named} ({low} to {high})"
+
+
+def _medians(group: Group, fastest: Sequence[Case], by_recipe: bool) -> dict[str, str]:
+    """Return the medians of each side's fastest case, in the order of the sides' first cases."""
+    found = {_side(case, group, by_recipe): _median(group.result(case), group, by_recipe) for case in fastest}
+    names = dict.fromkeys(_side(result.case, group, by_recipe) for result in group.results)
+    return {name: found[name] for name in names if name in found}
+
+
+def _median(result: Result, group: Group, by_recipe: bool) -> str:
+    """Write a case's median, and its number of workers where its side has other cases: `151 ms, 2w`."""
+    side, name = _side(result.case, group, by_recipe), _name(result.case, group, by_recipe)
+    return f"{duration(result.median_seconds)}{name.removeprefix(side)}"
 
 
 def _side(case: Case, group: Group, by_recipe: bool) -> str:

@@ -174,12 +174,12 @@ class Session:
             nearest = sorted(needs, key=lambda group: needs[group].settles * costs[group])
             fits = (group for group in nearest if MARGIN * needs[group].step * costs[group] <= left)
             chosen = next(fits, None)
-            told = f"{len(needs)} of {len(self._groups)} groups are inconclusive"
+            told = f"{len(needs)} of {len(self._groups)} comparisons inconclusive"
             if chosen is None:
-                self._observer.finish(f"{told}; for more, the budget of {budget:g} s is too short")
+                self._observer.finish(f"{told}; what is left of the budget of {budget:g} s is too short")
                 return
             step = needs[chosen].step
-            self._observer.finish(f"{told}; {step} more processes for {chosen}")
+            self._observer.finish(f"{told}; measuring {step} more processes of {chosen}")
             self._continue(chosen, step)
 
     def _continue(self, group: str, more: int) -> None:

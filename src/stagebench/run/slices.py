@@ -14,15 +14,19 @@ from stagebench.run.process import Patience, WorkerError, WorkerProcess
 SLICE_SECONDS = 0.1
 """Own time of a process in a slice.
 
-Shorter slices cost time (the other processes empty the caches), longer ones share fewer moments. Training of
-500 cached images, `tuned`, two processes of one framework on two cores; six blocks of slices and of whole
-rounds in turn; 95% intervals reach some 5% to either side:
+Shorter slices cost time (the other processes empty the caches), longer ones share fewer moments. Two
+processes of one framework on two cores, each group in 72 rounds of six modes in turn: time in slices divided
+by that in whole rounds (data loading uncached, training and evaluation also cached; 95% intervals),
+and by how much the ratio of both processes scatters from round to round (training without a cache):
 
-| slice | torch: time in slices / whole | scatter of a round's ratio: slices, whole | TensorFlow | scatter |
+| slice | torch | scatter | TensorFlow | scatter |
 |---|---|---|---|---|
-| 10 ms | 1.04, 1.04 | 5.1%, 14.7% | 1.12, 1.12 | 2.4%, 6.0% |
-| 50 ms | 1.02, 0.99 | 3.2%, 13.7% | 1.05, 1.05 | 3.4%, 8.4% |
-| 200 ms | 0.98, 1.01 | 5.9%, 9.5% | 0.96, 0.99 | 3.0%, 8.4% |
+| 10 ms | 1.06 +- 0.03 | 3.5% | 1.10 +- 0.02 | 2.5% |
+| 20 ms | 1.02 +- 0.03 | 1.8% | 1.06 +- 0.03 | 2.3% |
+| 50 ms | 1.02 +- 0.03 | 2.6% | 1.05 +- 0.03 | 3.0% |
+| 100 ms | 1.01 +- 0.02 | 2.6% | 1.03 +- 0.03 | 2.9% |
+| 200 ms | 1.02 +- 0.02 | 4.4% | 1.03 +- 0.03 | 3.5% |
+| whole rounds | 1 | 6.9% | 1 | 8.9% |
 """
 LOOK_AGAIN_SECONDS = 0.001
 """After which a process that was waiting for something is looked at again."""

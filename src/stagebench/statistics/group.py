@@ -33,6 +33,11 @@ class Group:
         return self.results[0].stage
 
     @property
+    def name(self) -> str:
+        """Return what it is called: stage and settings."""
+        return self.results[0].case.group(self.stage)
+
+    @property
     def settings(self) -> str:
         return self.results[0].case.settings
 

@@ -47,7 +47,7 @@ def verdict(
         return Verdict(word)
     more = _more(ratio, smallest)
     if more is not None:
-        lasts = f", {_duration(more * seconds_per_process)} or more" if seconds_per_process else ""
+        lasts = f", at least {_duration(more * seconds_per_process)} more" if seconds_per_process else ""
         return Verdict("UNKNOWN", f"--processes={ratio.processes + more} may settle it{lasts}", more)
     if ratio.drift:
         return Verdict("UNKNOWN", "runs at different times drift apart by as much: measure both in one run")

@@ -66,14 +66,14 @@ def page(report: Report) -> str:
 def _verdict(report: Report, number: int) -> dict[str, Any]:
     """Return what the page's first screen says of a run: its verdicts by stage, and its best settings."""
     run = report.runs[number]
-    rows = verdict_rows(run.groups, report.by_recipe)
+    rows = verdict_rows(run.groups, report.by_recipe, run.not_measured)
     best = [
         (best_settings.best_sentence(found, report.by_recipe), best_settings.options(found.result.case))
         for found in best_settings.best_settings(run)
     ]
     return {
         "measured": bool(run.groups),
-        "shared": shared_settings(run.groups),
+        "shared": shared_settings(run.groups, run.not_measured),
         "stages": [(stage, list(of_stage)) for stage, of_stage in groupby(rows, key=lambda row: row.stage)],
         "columns": verdict_table(rows).columns,
         "sides": sides(rows),
