@@ -14,7 +14,7 @@ import pytest
 import scipy.special  # noqa: F401  # after a session in this process, pytester forgets what it has imported,
 import vl_convert  # noqa: F401  # and there are modules that cannot be imported twice
 
-from stagebench.datasets import cifar100, folder, synthetic  # noqa: F401
+from stagebench.datasets import cifar, folder, synthetic  # noqa: F401
 from stagebench.frameworks import INSTALLED
 
 BENCHMARKS = Path(__file__).parents[1]

@@ -132,7 +132,8 @@ def test_the_fingerprint_does_not_depend_on_where_the_tree_is(tmp_path):
 def test_a_source_that_is_nothing_is_refused_with_the_allowed_ones(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        DatasetError, match=f"{source!r} is no folder; allowed are synthetic, cifar100:ARCHIVE"
+        DatasetError,
+        match=f"{source!r} is no folder; allowed are synthetic, cifar10:ARCHIVE, cifar100:ARCHIVE",
     ):
         prepare(DatasetRequest(source), tmp_path / "cache", quiet)
 

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
 from stagebench.datasets.cache import cache_name
+from stagebench.datasets.cifar_archive import KINDS
 from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.manifest import SPLITS, Image, Manifest, fingerprint_of
 from stagebench.datasets.names import listed, shown, sort_files, sort_names
@@ -41,9 +42,10 @@ def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> 
     """
     root = Path(request.source).expanduser().absolute()
     if not request.source or not root.is_dir():
+        archives = ", ".join(f"{kind}:ARCHIVE" for kind in KINDS)
         raise DatasetError(
             f"the data set {request.source!r} is no folder;"
-            " allowed are synthetic, cifar100:ARCHIVE and the path of a folder"
+            f" allowed are synthetic, {archives} and the path of a folder"
         )
     try:
         classes = _class_names(root)

@@ -8,7 +8,7 @@ class DatasetRequest:
     """The data set that is asked for; the counts and the seed apply to `synthetic` only."""
 
     source: str
-    """`synthetic`, `cifar100:ARCHIVE` (the official `cifar-100-python.tar.gz`), or the path of a folder."""
+    """`synthetic`, `cifar10:ARCHIVE`, `cifar100:ARCHIVE` (an official `tar.gz`), or the path of a folder."""
 
     train_images: int = 500
     """Images of the training split."""
@@ -20,7 +20,7 @@ class DatasetRequest:
     """Number of classes; every class needs an image in both splits."""
 
     image_size: int = 64
-    """Side of the stored square JPEG in pixels (synthetic and cifar100)."""
+    """Side of the stored square JPEG in pixels (synthetic, cifar10 and cifar100)."""
 
     seed: int = 25
     """Seed of the pictures."""

@@ -19,11 +19,13 @@ def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> 
         DatasetError: the data set cannot be used; the message is one sentence with the path or value.
 
     """
-    from stagebench.datasets import cifar100, folder, synthetic  # 0.05 s, which a worker process is spared
+    # 0.05 s, which a worker process is spared
+    from stagebench.datasets import cifar, cifar_archive, folder, synthetic
 
     source = request.source
     if source == "synthetic":
         return synthetic.prepare(request, cache_folder, progress)
-    if source.startswith(cifar100.PREFIX):
-        return cifar100.prepare(request, cache_folder, progress)
+    kind, colon, _ = source.partition(":")
+    if colon and kind in cifar_archive.KINDS:
+        return cifar.prepare(request, cache_folder, progress)
     return folder.prepare(request, cache_folder, progress)

@@ -117,7 +117,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             f"all but {', '.join(DEPLOYMENT)}",
         ),
         *map(_axis_option, AXES.values()),
-        Option("--dataset", str, "synthetic", "synthetic, cifar100:ARCHIVE, or a folder"),
+        Option("--dataset", str, "synthetic", "synthetic, cifar10: or cifar100:ARCHIVE, a folder"),
         Option(
             "--skip-bad-images",
             None,

@@ -1,88 +1,33 @@
-"""The CIFAR-100 archive becomes the article's JPEG tree, and a hostile archive becomes an error."""
+"""The archives of CIFAR become the article's JPEG tree, and a hostile archive becomes an error."""
 
+import gzip
 import io
 import os
-import pickle
-import struct
 import tarfile
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from stagebench.datasets.cifar100_archive import read_labels, read_split
+from cifar_archives import OTHERS, TEN, archive, batch, official_members, python2_pickle, python3_pickle
+from stagebench.datasets.cifar_archive import read_labels, read_split
 from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 
-MEMBERS = ("cifar-100-python/meta", "cifar-100-python/test", "cifar-100-python/train")
+MEMBERS = ("cifar-100-python/test", "cifar-100-python/train")
 
 
 def quiet(what, done, total):
     pass
 
 
-class Python2Pickler(pickle._Pickler):
-    """Writes bytes as Python 2 wrote its `str`: as (SHORT_)BINSTRING."""
-
-    def _save_bytes(self, text):
-        short = len(text) < 256
-        head = b"U" + bytes([len(text)]) if short else b"T" + struct.pack("<i", len(text))
-        self.write(head + text)
-        self.memoize(text)
-
-    dispatch: ClassVar = {**pickle._Pickler.dispatch, bytes: _save_bytes}
-
-
-def python2_pickle(value) -> bytes:
-    file = io.BytesIO()
-    Python2Pickler(file, protocol=2, fix_imports=True).dump(value)
-    # numpy 2 names its parts numpy._core; the official archive is older than that.
-    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
-
-
-def python3_pickle(value) -> bytes:
-    return pickle.dumps(value, protocol=2)
-
-
-def batch(count: int, seed: int = 0) -> dict:
-    labels = [(3, 20, 99)[i % 3] for i in range(count)]
-    return {
-        b"data": np.random.default_rng(seed).integers(0, 256, (count, 3072), dtype=np.uint8),
-        b"fine_labels": labels,
-        b"coarse_labels": [label // 5 for label in labels],
-        b"filenames": [b"picture_%d.png" % i for i in range(count)],
-        b"batch_label": b"training batch 1 of 1",
-    }
-
-
-def official_members(pickled=python2_pickle) -> dict[str, bytes]:
-    return {
-        "cifar-100-python/file.txt~": b"",
-        "cifar-100-python/train": pickled(batch(60)),
-        "cifar-100-python/test": pickled(batch(12, seed=1)),
-        "cifar-100-python/meta": pickled({b"fine_label_names": [b"apple"] * 100}),
-    }
-
-
-def archive(path: Path, members: dict[str, bytes], extra: list[tarfile.TarInfo] = ()) -> Path:
-    with tarfile.open(path, "w:gz") as tar:
-        folder = tarfile.TarInfo("cifar-100-python")
-        folder.type = tarfile.DIRTYPE
-        for info in (folder, *extra):
-            tar.addfile(info)
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
-
-
-def refusal(path: Path) -> str:
+def refusal(path: Path, kind: str = "cifar100") -> str:
     with pytest.raises(DatasetError) as caught:
-        read_labels(path)
+        read_labels(kind, path)
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
@@ -97,7 +42,7 @@ def test_images_are_upscaled_and_stored_as_the_article_does(tmp_path):
     )
     assert manifest.classes == ("3", "20", "99")
     assert (len(manifest.train), len(manifest.test)) == (60, 12)
-    assert ("upscaling CIFAR-100", 72, 72) in calls
+    assert ("upscaling images", 72, 72) in calls
     original = batch(60)
     for image in manifest.train:
         split, folder, name = image.path.split("/")
@@ -108,6 +53,84 @@ def test_images_are_upscaled_and_stored_as_the_article_does(tmp_path):
         expected = io.BytesIO()
         Image.fromarray(pixels).resize((64, 64)).save(expected, "JPEG")
         assert (manifest.root / image.path).read_bytes() == expected.getvalue(), image.path
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_official_archive_is_read(tmp_path, name):
+    kind, members = OTHERS[name]
+    path = archive(tmp_path / "a.tar.gz", members)
+    content = (
+        TEN if kind == "cifar10" else {key: [*batch(60)[key], *batch(12, seed=1)[key]] for key in batch(1)}
+    )
+    labels = content[b"labels" if kind == "cifar10" else b"fine_labels"]
+    planes = np.array(content[b"data"]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+    train, test = (read_split(kind, path, split) for split in ("train", "test"))
+    manifest = prepare(DatasetRequest(f"{kind}:{path}", image_size=32), tmp_path / "cache", quiet)
+
+    assert np.array_equal(np.concatenate([train.images, test.images]), planes)
+    assert train.labels + test.labels == labels
+    assert manifest.classes == tuple(map(str, sorted(set(labels))))
+    assert [int(manifest.classes[image.label]) for image in manifest.train + manifest.test] == labels
+    assert [int(Path(image.path).stem) for image in manifest.train] == [*range(60)]
+
+
+@pytest.mark.fault("an archive of CIFAR-10 read as CIFAR-100", "refused with what it is")
+@pytest.mark.parametrize("name", ["CIFAR-10", "CIFAR-10, binary"])
+def test_an_archive_of_the_other_data_set_is_refused_with_its_own_name(tmp_path, name):
+    path = archive(tmp_path / "a.tar.gz", OTHERS[name][1])
+
+    assert refusal(path) == f"{path} is no archive of cifar100; --dataset=cifar10:{path} reads it"
+
+
+BAD_RECORDS = {
+    "a cut record": (
+        lambda good: good[:-1],
+        f"has {12 * 3073 - 1} bytes, needed are whole records of 3073 bytes",
+    ),
+    "a label of no class": (lambda good: b"\x0a" + good[1:], "has the label 10, allowed are 0 to 9"),
+}
+
+
+@pytest.mark.fault("a binary archive of CIFAR-10 with {fault}", "refused")
+@pytest.mark.parametrize("fault", BAD_RECORDS)
+def test_records_that_are_not_of_cifar_10_are_refused(tmp_path, fault):
+    change, message = BAD_RECORDS[fault]
+    members = dict(OTHERS["CIFAR-10, binary"][1])
+    name = "cifar-10-batches-bin/data_batch_3.bin"
+    members[name] = change(members[name])
+
+    assert f"{name} {message}" in refusal(archive(tmp_path / "a.tar.gz", members), "cifar10")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_batch_that_an_archive_lacks_is_named(tmp_path, name):
+    kind, members = OTHERS[name]
+    for missing in [
+        member for member in members if "batch_" in member or member.endswith(("train.bin", "test.bin"))
+    ]:
+        rest = {member: content for member, content in members.items() if member != missing}
+        assert f"lacks {missing}; needed are " in refusal(archive(tmp_path / "a.tar.gz", rest), kind)
+
+
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory):
+    """Return the bytes of a binary archive of CIFAR-10; the first ten are a header without a checksum."""
+    path = archive(tmp_path_factory.mktemp("zipped") / "a.tar.gz", OTHERS["CIFAR-10, binary"][1])
+    return gzip.compress(gzip.decompress(path.read_bytes()))
+
+
+@pytest.mark.fault("an archive of CIFAR with a bit changed anywhere", "refused")
+@given(place=st.floats(0, 1), bit=st.integers(0, 7))
+def test_an_archive_with_a_changed_bit_is_refused(zipped, tmp_path_factory, place, bit):
+    path = tmp_path_factory.getbasetemp() / "changed.tar.gz"
+    content = bytearray(zipped)
+    unused = len(content) - 9  # the last byte of the stream, of which some bits say nothing
+    number = 10 + round(place * (len(content) - 11))
+    content[number - (number == unused)] ^= 1 << bit
+    path.write_bytes(content)
+
+    refusal(path, "cifar10")
 
 
 def test_another_image_size_is_another_tree(tmp_path):
@@ -123,7 +146,7 @@ def test_another_image_size_is_another_tree(tmp_path):
 @pytest.mark.parametrize("pickled", [python2_pickle, python3_pickle])
 def test_pickles_of_python_2_and_3_hold_the_same_images(tmp_path, pickled):
     path = archive(tmp_path / "a.tar.gz", official_members(pickled))
-    split = read_split(path, "train")
+    split = read_split("cifar100", path, "train")
     expected = batch(60)[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     assert split.images.dtype == np.uint8
     assert np.array_equal(split.images, expected)
@@ -218,14 +241,14 @@ def test_a_member_that_comes_twice_is_refused(tmp_path):
 
 @pytest.mark.fault("a CIFAR-100 archive with a huge member", "refused")
 def test_a_member_of_unreasonable_size_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("stagebench.datasets.cifar100_archive._MAX_MEMBER_BYTES", 1000)
+    monkeypatch.setattr("stagebench.datasets.cifar_archive._MAX_MEMBER_BYTES", 1000)
     message = refusal(archive(tmp_path / "a.tar.gz", official_members()))
     assert "cifar-100-python/train has" in message
     assert "allowed are 1000" in message
 
 
 @pytest.mark.fault("a CIFAR-100 archive that is cut", "refused")
-@pytest.mark.parametrize("keep", [0, 5, 500, 0.5, 0.9])
+@pytest.mark.parametrize("keep", [0, 5, 500, 0.5, 0.9, -8, -1])
 def test_an_archive_cut_anywhere_is_refused(tmp_path, keep):
     path = archive(tmp_path / "a.tar.gz", official_members())
     content = path.read_bytes()
@@ -261,8 +284,8 @@ def changed(**changes) -> dict:
         (changed(data=np.zeros((60, 3072), np.float32)), "has 'data' of type"),
         (changed(data=np.zeros((60, 32, 32, 3), np.uint8)), "shape (60, 32, 32, 3)"),
         (changed(fine_labels=[0] * 59), "needs a list 'fine_labels' of 60 labels"),
-        (changed(fine_labels=[0] * 59 + [100]), "has the fine label 100, allowed are 0 to 99"),
-        (changed(fine_labels=[0] * 59 + ["7"]), "has the fine label '7'"),
+        (changed(fine_labels=[0] * 59 + [100]), "has the label 100, allowed are 0 to 99"),
+        (changed(fine_labels=[0] * 59 + ["7"]), "has the label '7'"),
     ],
 )
 def test_content_that_is_not_cifar_100_is_refused(tmp_path, content, message):

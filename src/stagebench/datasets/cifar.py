@@ -1,21 +1,21 @@
-"""CIFAR-100 as JPEG files, as the article makes them: upscaled by Pillow and saved with its defaults."""
+"""CIFAR-10 or CIFAR-100 as JPEG files, as the article makes them: upscaled and saved by Pillow's defaults."""
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 from PIL import Image as PillowImage
 
 from stagebench.datasets.cache import cache_name, prepared_tree
-from stagebench.datasets.cifar100_archive import Split, read_labels, read_split
+from stagebench.datasets.cifar_archive import read_labels, read_split
+from stagebench.datasets.cifar_batch import Batch
 from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.manifest import MANIFEST_NAME, SPLITS, Image, Manifest, fingerprint_of
 from stagebench.datasets.parallel import Progress, chunks, processes_for, run_tasks
 from stagebench.datasets.request import DatasetRequest
 
-PREFIX = "cifar100:"
 _VERSION = 1  # raised whenever the written files change
 _IMAGES_PER_PROCESS = 5000
 _IMAGES_PER_TASK = 250
@@ -25,24 +25,31 @@ _MAX_PROCESSES = 4  # each holds a split: 0.5 GB at its peak, measured
 def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> Manifest:
     """Return the manifest of the archive's images as JPEGs, written first if the cache has none whole.
 
-    An image is `<split>/<fine label>/<index in the split>.jpg`. The archive is read in other processes, so
-    that this one stays small.
+    An image is `<split>/<label>/<index in the split>.jpg`. The archive is read in other processes, so that
+    this one stays small.
 
     Raises:
-        DatasetError: the archive is missing, damaged or not of the official layout, or the cache folder
+        DatasetError: the archive is missing, damaged or not of an official layout, or the cache folder
             cannot be written.
 
     """
-    archive = Path(request.source.removeprefix(PREFIX)).expanduser().absolute()
+    kind, _, path = request.source.partition(":")
+    archive = Path(path).expanduser().absolute()
     if not 8 <= request.image_size <= 1024:
         raise DatasetError(f"image_size is {request.image_size}, allowed is 8 to 1024 pixels")
-    name = cache_name("cifar100", version=_VERSION, archive=_sha256(archive), image_size=request.image_size)
-    return prepared_tree(cache_folder, name, partial(_build, archive, request.image_size, progress), progress)
+    name = cache_name(kind, version=_VERSION, archive=_sha256(archive), image_size=request.image_size)
+    build = partial(_build, kind, archive, request.image_size, progress)
+    return prepared_tree(cache_folder, name, build, progress)
 
 
-def _build(archive: Path, image_size: int, progress: Progress, folder: Path) -> None:
+def _build(kind: str, archive: Path, image_size: int, progress: Progress, folder: Path) -> None:
     (labels,) = run_tasks(
-        _labels_of, [archive], processes=1, what="reading the archive", total=1, progress=progress
+        partial(_labels_of, kind),
+        [archive],
+        processes=1,
+        what="reading the archive",
+        total=1,
+        progress=progress,
     )
     used = {split: sorted(set(labels[split])) for split in SPLITS}
     if used["train"] != used["test"] or not used["train"]:
@@ -57,10 +64,10 @@ def _build(archive: Path, image_size: int, progress: Progress, folder: Path) -> 
     ]
     total = sum(map(len, labels.values()))
     images = run_tasks(
-        partial(_write, archive, folder, image_size, used["train"]),
+        partial(_write, partial(_split, kind, archive), folder, image_size, used["train"]),
         tasks,
         processes=min(_MAX_PROCESSES, max(1, processes_for(total, _IMAGES_PER_PROCESS))),
-        what="upscaling CIFAR-100",
+        what="upscaling images",
         total=total,
         progress=progress,
     )
@@ -70,20 +77,24 @@ def _build(archive: Path, image_size: int, progress: Progress, folder: Path) -> 
     Manifest(folder, classes, train, test, fingerprint_of(train, test), folder / MANIFEST_NAME).save()
 
 
-def _labels_of(archive: Path) -> list[dict[str, list[int]]]:
-    return [read_labels(archive)]
+def _labels_of(kind: str, archive: Path) -> list[dict[str, list[int]]]:
+    return [read_labels(kind, archive)]
 
 
 @lru_cache(maxsize=1)  # a process reads a split once for all its tasks
-def _split(archive: Path, split: str) -> Split:
-    return read_split(archive, split)
+def _split(kind: str, archive: Path, split: str) -> Batch:
+    return read_split(kind, archive, split)
 
 
 def _write(
-    archive: Path, root: Path, image_size: int, used: Sequence[int], task: tuple[str, Sequence[int]]
+    read: Callable[[str], Batch],
+    root: Path,
+    image_size: int,
+    used: Sequence[int],
+    task: tuple[str, Sequence[int]],
 ) -> list[Image]:
     split, indices = task
-    content = _split(archive, split)
+    content = read(split)
     images = []
     for index in indices:
         label = content.labels[index]
@@ -95,7 +106,7 @@ def _write(
     return images
 
 
-def _jpeg(content: Split, index: int, image_size: int) -> bytes:
+def _jpeg(content: Batch, index: int, image_size: int) -> bytes:
     picture = PillowImage.fromarray(content.images[index]).resize((image_size, image_size))
     file = io.BytesIO()
     picture.save(file, "JPEG")
