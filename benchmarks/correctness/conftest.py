@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ OF_FRAMEWORKS = {
     "deployment",
     "faults_data",
     "faults_hostile",
+    "faults_jpegs",
     "gate",
     "model_files",
     "mutants",
@@ -192,6 +194,12 @@ def pair(
         if missing := environment_of(pytestconfig, name).missing():
             pytest.skip(missing)
     return Pair({name: process_of(name) for name in names}, small_dataset)
+
+
+@pytest.fixture(params=["matched", "tuned"])
+def both(request: pytest.FixtureRequest, pair: Pair) -> Pair:
+    """Both real frameworks, in each recipe that promises equal work."""
+    return replace(pair, recipe=request.param)
 
 
 @pytest.fixture

@@ -1,61 +1,21 @@
-"""Data as people have them: every framework reads the same pixels of a file, or none reads it."""
+"""Data as people have them: every framework reads the same files, or none reads them."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import random
 import sys
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image as PillowImage
 
 import gate
-from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.manifest import SPLITS, Image, Manifest
-from stagebench.datasets.request import DatasetRequest
-from stagebench.datasets.sources import prepare
 from stagebench.datasets.watch import Watch
 from stagebench.frameworks import INSTALLED
 from suite import ANY_FRAMEWORK
+from trees import encoded, read, refusal, tree
 
-BOUND = 2e-6  # of prepared pixels of any JPEG, see the README
-GENERATOR = np.random.default_rng(7)
-NOISE = PillowImage.fromarray(GENERATOR.integers(0, 256, (24, 24, 3), np.uint8))
-
-
-def encoded(mode="RGB", size=(24, 24), format="JPEG", **options):
-    file = io.BytesIO()
-    NOISE.resize(size).convert(mode).save(file, format, **options)
-    return file.getvalue()
-
-
-def exif(orientation):
-    tags = PillowImage.Exif()
-    tags[0x0112] = orientation
-    return tags
-
-
-JPEGS = {
-    "baseline": encoded(),
-    "progressive": encoded(progressive=True),
-    "every pixel in colour": encoded(subsampling="4:4:4"),
-    "half of the columns in colour": encoded(subsampling="4:2:2", optimize=True),
-    "greyscale": encoded("L"),
-    "1x1": encoded(size=(1, 1)),
-    "5x300": encoded(size=(5, 300)),
-    "restart markers": encoded(restart_marker_blocks=1),
-    "EXIF-rotated": encoded(exif=exif(6)),
-    "RGB instead of YCbCr": encoded(keep_rgb=True),
-    "colour profile and comment": encoded(icc_profile=b"profile", comment=b"comment"),
-}
 NAMES = {
     "upper case": "A.JPG",
     "longer suffix": "a.jpeg",
@@ -70,43 +30,7 @@ NAMES = {
 }
 
 
-def tree(root, files, classes=("cat", "dog")):
-    """Write the files, by name, into each class of both splits."""
-    for split in SPLITS:
-        for name in classes:
-            (root / split / name).mkdir(parents=True)
-            for file, content in files.items():
-                (root / split / name / file).write_bytes(content)
-    return root
-
-
-def read(root, **options):
-    return prepare(DatasetRequest(str(root), **options), root.parent / "cache", lambda *_: None)
-
-
-def refusal(root, **options):
-    with pytest.raises(DatasetError) as caught:
-        read(root, **options)
-    return str(caught.value)
-
-
 # --- what is accepted is read alike
-
-
-@pytest.fixture(params=["matched", "tuned"])
-def both(request, pair):
-    return replace(pair, recipe=request.param)
-
-
-@pytest.mark.fault(
-    "JPEGs in greyscale, progressive, of one pixel, EXIF-rotated ...",
-    "equal pixels in both frameworks",
-)
-def test_both_frameworks_read_the_same_pixels_of_every_kind_of_jpeg(both, tmp_path):
-    manifest = read(tree(tmp_path / "data", {f"{name}.jpg": jpeg for name, jpeg in JPEGS.items()}))
-
-    assert len(manifest.train) == 2 * len(JPEGS)
-    gate.same_pixels(both, manifest, BOUND)
 
 
 @pytest.mark.fault(
@@ -122,56 +46,8 @@ def test_both_frameworks_read_the_same_files_whatever_they_are_called(both, tmp_
     manifest = read(tree(tmp_path / "data", files, classes))
 
     assert sorted(manifest.classes) == sorted(classes)
-    gate.same_pixels(both, manifest, BOUND)
+    gate.same_pixels(both, manifest, gate.ANY_JPEG)
     assert not (tmp_path / "owned").exists()
-
-
-MUTANTS = st.tuples(st.sampled_from(sorted(JPEGS.values())), st.integers(0, 2**64 - 1))
-
-
-def mutant(jpeg, seed):
-    """Return the file after one to four random edits."""
-    chance = random.Random(seed)
-    content = bytearray(jpeg)
-    for _ in range(chance.choice([1, 1, 2, 4])):
-        place = chance.randrange(chance.choice([700, len(content)])) % len(content)
-        match chance.choice("bbbssid-"):
-            case "b":
-                content[place] ^= 1 << chance.randrange(8)
-            case "s":
-                content[place] = chance.randrange(256)
-            case "i":
-                content[place:place] = chance.randbytes(chance.randrange(1, 8))
-            case "d":
-                del content[place : place + chance.randrange(1, 20)]
-            case _:
-                del content[place:]
-        content = content or bytearray(b"\xff")
-    return bytes(content)
-
-
-@pytest.mark.fault("a JPEG with any random damage", "both frameworks read equal pixels, or it is refused")
-@pytest.mark.nightly("2,000 damaged files; the pull request has one of each damage")
-@pytest.mark.parametrize("both", ["matched"], indirect=True)
-def test_both_frameworks_accept_equal_pixels_of_a_mutated_jpeg_or_both_refuse(both, tmp_path_factory):
-    outcomes = Counter()
-
-    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
-    @given(st.lists(MUTANTS, min_size=50, max_size=50))
-    def try_50(mutants):
-        files = {f"{number}.jpg": mutant(*made) for number, made in enumerate(mutants)}
-        folder = tmp_path_factory.mktemp("mutants")
-        root = tree(folder / "data", {**files, "whole.jpg": JPEGS["baseline"]})
-        manifest = read(root, skip_bad_images=True)
-        outcomes["refused"] += len(manifest.left_out) // 4
-        outcomes["accepted"] += len(manifest.train) // 2 - 1
-        for recipe in ("matched", "tuned"):
-            gate.same_pixels(replace(both, recipe=recipe), manifest, BOUND)
-
-    try_50()
-    print(f"{sum(outcomes.values())} mutants: {dict(outcomes)}")  # noqa: T201  # shown by -s and -rP
-    assert sum(outcomes.values()) >= 2000
-    assert min(outcomes.values()) > 200
 
 
 # --- what is not is refused before anything is timed, or left out for all
@@ -389,7 +265,7 @@ def test_pipelines_take_one_image_a_class_and_fewer_than_a_batch(both, tmp_path)
         pipeline.build_model()
         (epoch,) = pipeline.train(1)
         assert (epoch["images"], pipeline.evaluate()["images"]) == (3, 3)
-    gate.same_pixels(both, manifest, BOUND)
+    gate.same_pixels(both, manifest, gate.ANY_JPEG)
 
 
 @pytest.mark.nightly("a session of torch; a pull request tries the rates alone")

@@ -1,20 +1,14 @@
 """A user's own tree of class folders, checked image by image and never written to."""
 
-import hashlib
-import io
 import os
-import stat
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PIL import Image as PillowImage
-from PIL import ImageFile, UnidentifiedImageError
-
 from stagebench.datasets.cache import cache_name
 from stagebench.datasets.cifar_archive import KINDS
 from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.image_file import checked_image
 from stagebench.datasets.manifest import SPLITS, Image, Manifest, fingerprint_of
 from stagebench.datasets.names import listed, shown, sort_files, sort_names
 from stagebench.datasets.parallel import Progress, chunks, processes_for, run_tasks
@@ -23,11 +17,6 @@ from stagebench.datasets.request import DatasetRequest
 _LAYOUT = "allowed are train/<class>/*.jpg and test/<class>/*.jpg"
 _FILES_PER_PROCESS = 3000  # checking one of 64x64 takes about 0.15 ms, starting a process 0.3 s
 _FILES_PER_TASK = 100
-_MAX_BYTES = 2**29  # more than Pillow's largest picture takes without any compression
-
-
-class _BadImageError(Exception):
-    """A file that not every decoder takes for the same picture; says what is wrong with it."""
 
 
 def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> Manifest:
@@ -148,55 +137,4 @@ def _check_classes(root: Path, classes: Sequence[str], images: dict[str, tuple[I
 
 def _check(root: Path, files: Sequence[tuple[str, int]]) -> list[Image | str]:
     """Return each image, or what is wrong with its file."""
-    return [_checked_image(root, path, label) for path, label in files]
-
-
-def _checked_image(root: Path, path: str, label: int) -> Image | str:
-    file = root / path
-    try:
-        found, content = _read(file)
-        _decode(content)
-    except _BadImageError as error:
-        return f"{shown(file)} {error}"
-    return Image(path, label, len(content), hashlib.sha256(content).hexdigest(), found.st_mtime_ns)
-
-
-def _read(file: Path) -> tuple[os.stat_result, bytes]:
-    try:
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-            raise _BadImageError("is not a regular file")
-        if found.st_size > _MAX_BYTES:
-            raise _BadImageError(f"is too large; allowed are {_MAX_BYTES} bytes")
-        return found, file.read_bytes()
-    except OSError as error:
-        raise _BadImageError(f"cannot be read: {error.strerror}") from error
-
-
-def _decode(content: bytes) -> None:
-    """Accept what every decoder of the pipelines takes for the same pixels.
-
-    Pillow repairs some damage that TensorFlow refuses or repairs in another way. Of 6,000 mutated JPEGs none
-    that libjpeg-turbo decodes without a warning was decoded differently; of those with one, 1 in 200 was.
-    """
-    import simplejpeg  # worker processes import this module too, in environments that lack it
-
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # Pillow's default, which other code may have changed
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", PillowImage.DecompressionBombWarning)
-        try:
-            with PillowImage.open(io.BytesIO(content), formats=["JPEG"]) as picture:
-                picture.load()
-                mode = picture.mode
-            if mode in ("RGB", "L"):
-                simplejpeg.decode_jpeg(content, strict=True)
-        except UnidentifiedImageError as error:
-            raise _BadImageError("is not a JPEG") from error
-        except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
-            limit = PillowImage.MAX_IMAGE_PIXELS
-            raise _BadImageError(f"is too large; allowed are {limit} pixels") from error
-        except Exception as error:  # a damaged file can raise whatever its bytes lead to
-            raise _BadImageError(f"is a damaged JPEG: {error}") from error
-    if mode not in ("RGB", "L"):
-        # Decoders disagree on how to turn four inks into three colours.
-        raise _BadImageError(f"is a JPEG in {mode}; allowed are colour (YCbCr) and greyscale")
+    return [checked_image(root, path, label) for path, label in files]
