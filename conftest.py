@@ -23,7 +23,7 @@ def manifest(pytestconfig: pytest.Config, progress: Progress) -> Manifest:
     with exit_if_impossible():
         found = prepare(request, default_cache_folder(), progress.count)
     if found.left_out:
-        progress.finish(f"left out: {listed(found.left_out, 'images')}")
+        progress.finish(f"left out: {listed(found.left_out, 'files')}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from stagebench.datasets.errors import DatasetError
-from stagebench.datasets.folder import sort_files, sort_names
 from stagebench.datasets.manifest import SPLITS, Manifest
+from stagebench.datasets.names import sort_files, sort_names
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 
@@ -36,8 +37,8 @@ def tree(root: Path, classes=("cat", "dog"), files=("1.jpg", "2.jpg", "10.jpg"))
     return root
 
 
-def read(root: Path, cache_folder: Path) -> Manifest:
-    return prepare(DatasetRequest(str(root)), cache_folder, quiet)
+def read(root: Path, cache_folder: Path, **options) -> Manifest:
+    return prepare(DatasetRequest(str(root), **options), cache_folder, quiet)
 
 
 def refusal(root: Path, cache_folder: Path) -> str:
@@ -138,6 +139,73 @@ def test_a_source_that_is_nothing_is_refused_with_the_allowed_ones(tmp_path, mon
         prepare(DatasetRequest(source), tmp_path / "cache", quiet)
 
 
+@pytest.mark.parametrize(
+    "names", [("Train", "VAL"), ("training", "validation"), ("train", "valid"), ("TRAIN", "Test")]
+)
+def test_the_usual_names_of_splits_are_accepted(tmp_path, names):
+    root = tree(tmp_path / "data")
+    expected = read(root, tmp_path / "cache")
+    for split, name in zip(SPLITS, names, strict=True):
+        (root / split).rename(root / name)
+
+    manifest = read(root, tmp_path / "cache")
+
+    for split, name in zip(SPLITS, names, strict=True):
+        moved = [f"{root}/{name}/{image.path.partition('/')[2]}" for image in expected.images(split)]
+        assert manifest.paths(split) == moved
+        assert manifest.labels(split) == expected.labels(split)
+
+
+def test_of_a_test_and_a_validation_split_the_test_split_is_taken(tmp_path):
+    root = tree(tmp_path / "data")
+    shutil.copytree(root / "test" / "cat", root / "val" / "cat")
+
+    assert {image.path.partition("/")[0] for image in read(root, tmp_path / "cache").test} == {"test"}
+
+
+def test_the_folder_of_a_split_or_above_the_data_set_is_refused_with_the_right_one(tmp_path):
+    root = tree(tmp_path / "data")
+
+    for wrong in (root / "train", tmp_path):
+        found = refusal(wrong, tmp_path / "cache")
+        assert found.startswith(f"{wrong} has no folder train/ (nor training/); ")
+        assert found.endswith(f"; {root} has both splits: name that folder")
+
+
+STRAYS = {
+    "a file of a file manager": ("train/Thumbs.db", "is not in a class folder"),
+    "a list": ("test/labels.csv", "is not in a class folder"),
+    "an image": ("train/1.jpg", "is not in a class folder"),
+    "a folder of a network drive": ("train/@eaDir/1.jpg", "is a folder of the system, and no class"),
+    "a folder of an archive": ("test/__MACOSX/cat/._1.jpg", "is a folder of the system, and no class"),
+    "a folder in a class folder": ("train/cat/@eaDir/1.jpg", "is a folder in a class folder"),
+    "a file in a class folder": ("train/cat/Thumbs.db", "is not a JPEG"),
+}
+
+
+@pytest.mark.fault(
+    "a data set: {stray} where no image belongs", "refused, or left out with `--skip-bad-images`"
+)
+@pytest.mark.parametrize("stray", STRAYS)
+def test_what_is_no_image_of_a_class_is_refused_or_left_out_and_counted(tmp_path, stray):
+    root = tree(tmp_path / "data")
+    expected = read(root, tmp_path / "whole")
+    path, wrong = STRAYS[stray]
+    (root / path).parent.mkdir(exist_ok=True, parents=True)
+    (root / path).write_bytes(b"no image")
+
+    assert f" {wrong}; --skip-bad-images leaves such files out" in refusal(root, tmp_path / "cache")
+    manifest = read(root, tmp_path / "cache", skip_bad_images=True)
+    assert (manifest.classes, manifest.train, manifest.test) == (
+        expected.classes,
+        expected.train,
+        expected.test,
+    )
+    (left_out,) = manifest.left_out
+    named, _, _ = left_out.partition(" is ")
+    assert (root / path).is_relative_to(named)
+
+
 def _remove_split(root):
     for path in sorted((root / "test").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
@@ -149,7 +217,22 @@ def _truncate(root):
     file.write_bytes(file.read_bytes()[:-40])
 
 
+def _without_splits(root):
+    for folder in (root / "train").iterdir():
+        folder.rename(root / folder.name)
+    _remove_split(root)
+    (root / "train").rmdir()
+
+
 FAULTS = {
+    "classes without a split": (
+        _without_splits,
+        "; if cat/ and the others are classes, move them into train/",
+    ),
+    "two validation splits and no test split": (
+        lambda root: [(root / "test").rename(root / "val"), (root / "valid").mkdir()],
+        "data has val/ and valid/; rename the one that is to be used to test/",
+    ),
     "no test split": (_remove_split, "data has no folder test/"),
     "an empty class": (lambda root: [(root / s / "ant").mkdir() for s in SPLITS], "train/ant is empty"),
     "a class of hidden files": (

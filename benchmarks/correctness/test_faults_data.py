@@ -178,7 +178,7 @@ def test_of_many_bad_images_ten_are_named_and_all_are_counted(tmp_path):
 
     lines = refusal(root).splitlines()
 
-    assert lines[0] == f"12 images of {root} cannot be used:"
+    assert lines[0] == f"12 files of {root} cannot be used:"
     assert len([line for line in lines if "is not a JPEG" in line]) == 10
     assert lines[-1] == "  and 2 more; --skip-bad-images leaves such files out, for all frameworks alike"
 
@@ -217,7 +217,7 @@ def test_how_many_images_were_left_out_is_said_and_saved_and_no_case_has_seen_th
     result = suite.run(*options, frameworks=name)
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["left out: 4 images:", f"  {root}/train/cat/bad.jpg is not a JPEG"])
+    result.stdout.fnmatch_lines(["left out: 4 files:", f"  {root}/train/cat/bad.jpg is not a JPEG"])
     (run,) = suite.saved()
     infos = [benchmark["extra_info"] for benchmark in run["benchmarks"]]
     assert {(info["skipped_images"], info["images"]) for info in infos} == {(4, 4)}
