@@ -239,12 +239,32 @@ def test_a_member_that_comes_twice_is_refused(tmp_path):
     assert "holds cifar-100-python/file.txt~ twice" in refusal(path)
 
 
-@pytest.mark.fault("a CIFAR-100 archive with a huge member", "refused")
-def test_a_member_of_unreasonable_size_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("stagebench.datasets.cifar_archive._MAX_MEMBER_BYTES", 1000)
-    message = refusal(archive(tmp_path / "a.tar.gz", official_members()))
-    assert "cifar-100-python/train has" in message
-    assert "allowed are 1000" in message
+def hidden_in_a_member(path):
+    archive(path, {**official_members(), "cifar-100-python/meta": bytes(2**22)})
+
+
+def hidden_in_a_header(path):
+    """Write an archive with a comment of some MB in front of its first file."""
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("cifar-100-python/meta")
+        info.pax_headers = {"comment": " " * 2**22}
+        tar.addfile(info)
+
+
+def hidden_after_the_end(path):
+    archive(path, official_members())
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(2**22)))
+
+
+@pytest.mark.fault(
+    "an archive of CIFAR that unpacks to far more than it should", "refused, and read no further"
+)
+@pytest.mark.parametrize("hide", [hidden_in_a_member, hidden_in_a_header, hidden_after_the_end])
+def test_an_archive_that_unpacks_to_far_too_much_is_read_no_further(tmp_path, monkeypatch, hide):
+    monkeypatch.setattr("stagebench.datasets.cifar_archive._MAX_BYTES", 2**20)
+    hide(tmp_path / "a.tar.gz")
+
+    assert "a.tar.gz unpacks to more than 1048576 bytes" in refusal(tmp_path / "a.tar.gz")
 
 
 @pytest.mark.fault("a CIFAR-100 archive that is cut", "refused")
