@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stagebench.stages import STAGES
+from suite import BENCHMARKS
+
+STAGE = BENCHMARKS / "test_training.py"
 
 
 def collected(result):
@@ -108,6 +111,28 @@ def test_an_option_wins_over_its_preset(suite):
             "--report=/dev/null/a.html",
             "argument --report: '/dev/null/a.html' cannot be written: '/dev/null' is",
         ),
+        ("--benchmark-json=/", "argument --benchmark-json: '/' is a folder; give the path of a file in it"),
+        (
+            f"--benchmark-json={'a' * 250}.json",  # as long as a name may be, and longer while it is written
+            "cannot be written: File name too long",
+        ),
+        (
+            "--benchmark-histogram=/dev/null/plot",
+            "argument --benchmark-histogram: '/dev/null/plot-GROUP.svg' cannot be written: '/dev/null' is",
+        ),
+        (
+            "--benchmark-group-by=group,param:batch",
+            "argument --benchmark-group-by: unknown value 'param:batch'; known: group, name, func, ",
+        ),
+        (
+            "--benchmark-cprofile=cumtime",
+            "--benchmark-cprofile sees only the replay of times that worker processes have taken; "
+            "instead: --profile FOLDER",
+        ),
+        ("--benchmark-cprofile-dump=p", "--benchmark-cprofile-dump sees only the replay of times"),
+        ("--benchmark-min-rounds=9", "have taken; instead: --rounds, --processes, --within"),
+        ("--benchmark-timer=time.process_time", "--benchmark-timer sees only the replay of times"),
+        (f"--benchmark-histogram={STAGE}", f"--benchmark-histogram has taken {STAGE} for itself"),
     ],
 )
 def test_a_wrong_value_is_a_usage_error_that_names_the_known_ones(suite, option, message):

@@ -1,8 +1,12 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import secrets
+import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 
 def write_whole(path: Path, content: bytes, new: bool = False) -> bool:
@@ -21,12 +25,16 @@ def write_whole(path: Path, content: bytes, new: bool = False) -> bool:
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    target = path.resolve()  # a link stays one
-    if target.exists() and not target.is_file():
-        target.write_bytes(content)
+    if own := _own_output(path):
+        own.flush()  # what was said before stays before it
+        with os.fdopen(os.dup(own.fileno()), "wb") as file:  # opened anew, a file would be cut at its start
+            file.write(content)
         return True
-    # A name of its own: another session may write this file at the same time.
-    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
+    if _is_stream(path):
+        path.write_bytes(content)
+        return True
+    target = path.resolve()  # a link stays one
+    staged = _staged(target)
     try:
         with staged.open("xb") as file:
             file.write(content)
@@ -41,3 +49,45 @@ def write_whole(path: Path, content: bytes, new: bool = False) -> bool:
     finally:
         staged.unlink(missing_ok=True)
     return True
+
+
+def try_to_write(path: Path) -> None:
+    """Try what `write_whole` will do with a path, and leave nothing behind.
+
+    Raises:
+        OSError: the file could not be written.
+
+    """
+    if _is_stream(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return
+    target = path.resolve()
+    there = next(folder for folder in target.parents if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{str(there)!r} is not a folder")
+    staged = there / _staged(target).name
+    staged.touch(exist_ok=False)
+    staged.unlink()
+
+
+def _staged(target: Path) -> Path:
+    """Return a name beside a file for its content: another session may write the file at the same time."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
+
+
+def _is_stream(path: Path) -> bool:
+    """Say whether a path is there and is no regular file: a pipe, or a device.
+
+    It is not resolved for that: `/dev/stdout` and `/dev/fd/63` of a pipe resolve to a name of no file.
+    """
+    return path.exists() and not path.is_file()
+
+
+def _own_output(path: Path) -> TextIO | None:
+    """Return the stream of this process that a path stands for, as `/dev/stdout` does, wherever it leads."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with suppress(OSError, ValueError):  # nothing is there, or it is closed
+            if stream and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+                return stream
+    return None

@@ -20,6 +20,7 @@ from stagebench.plugin.progress import Progress, progress_of
 from stagebench.plugin.replay import replay
 from stagebench.plugin.saved_run import RECORD
 from stagebench.plugin.session_options import SETTINGS
+from stagebench.plugin.whole_files import refuse_unwritable
 from stagebench.results.measured import info_of
 from stagebench.results.result import Result
 from stagebench.run.conditions import Conditions
@@ -69,7 +70,10 @@ def measuring(
             against_itself=settings.values["noise"],
             estimated=settings.preset.estimated,
         )
-    if not config.getoption("benchmark_disable"):
+    benchmarks = config.pluginmanager.getplugin("pytest-benchmark")
+    if not benchmarks.disabled:
+        with exit_if_impossible():
+            refuse_unwritable(benchmarks)
         recipes = {(case.framework, case.recipe) for case in map(case_of, selected)}
         frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
         config.stash[RECORD].differences += measure_all_differences(frameworks, progress.finish)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stagebench.datasets.files import try_to_write
 from stagebench.machine.info import usable_threads
 from stagebench.statistics.verdict import LEAST_SMALLEST
 
@@ -78,11 +78,10 @@ def file_to_write(text: str) -> Path:
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"{text!r} is a folder; give the path of a file in it")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if not there.is_dir():
-        raise ArgumentTypeError(f"{text!r} cannot be written: {str(there)!r} is not a folder")
-    if not os.access(path if path.exists() else there, os.W_OK):
-        raise ArgumentTypeError(f"{text!r} cannot be written: permission denied")
+    try:
+        try_to_write(path)
+    except OSError as error:
+        raise ArgumentTypeError(f"{text!r} cannot be written: {error.strerror}") from None
     return path
 
 

@@ -11,6 +11,7 @@ from pytest_benchmark.session import BenchmarkSession
 from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import safe_dumps
 
+from stagebench.datasets.files import try_to_write
 from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
 
@@ -36,6 +37,22 @@ def save_whole_files() -> None:
 
     FileStorage.save = save
     BenchmarkSession.save_json = save_json
+
+
+def refuse_unwritable(benchmarks: BenchmarkSession) -> None:
+    """See to it early that the run can be saved, if it is to be saved in a folder.
+
+    Raises:
+        StorageError: it cannot.
+
+    """
+    if not isinstance(benchmarks.storage, FileStorage) or not (benchmarks.save or benchmarks.autosave):
+        return
+    path = benchmarks.storage.get("run.json")
+    try:
+        try_to_write(path)
+    except OSError as error:
+        raise StorageError(f"no run can be saved in {path.parent}: {error.strerror}") from None
 
 
 def _write(path: Path, content: Content, new: bool = False) -> bool:
