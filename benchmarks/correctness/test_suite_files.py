@@ -10,6 +10,7 @@ from threading import Thread
 
 import pytest
 
+from stagebench.cli import main
 from stagebench.datasets.files import try_to_write, write_whole
 from stagebench.plugin.option_values import file_to_write
 
@@ -83,6 +84,21 @@ def test_a_file_in_a_folder_that_is_closed_is_refused_also_where_it_could_be_cha
     with pytest.raises(Exception, match="cannot be written: Permission denied"):
         file_to_write(str(path))
     tmp_path.chmod(0o700)
+
+
+@pytest.mark.fault("`$GITHUB_STEP_SUMMARY` that cannot be written", "a warning, exit code 0")
+def test_a_step_summary_that_cannot_be_written_is_a_warning(suite, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    warning = f"stagebench: warning: {tmp_path} ($GITHUB_STEP_SUMMARY) cannot be written: Is a directory"
+    result = suite.run(*QUICK, "--report=run.md", "--benchmark-json=run.json")
+    capsys.readouterr()
+    code = main(["report", "run.json", "-o", "again.md"])
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["stagebench: report in run.md", warning])
+    assert code == 0
+    assert warning in capsys.readouterr().err
+    assert (suite.folder / "again.md").read_text().startswith("## stagebench\n")
 
 
 @pytest.mark.fault("a folder in which runs cannot be saved", "named before anything is measured")

@@ -31,6 +31,7 @@ from stagebench.versions.versions import (
     parse_version,
     run_gate,
     run_versions,
+    tell,
 )
 from stagebench.versions.virtual_environments import NEWEST, VirtualEnvironmentError
 
@@ -254,14 +255,14 @@ def make_report(runs: Sequence[Path], kind: str | None, output: Path | None) -> 
         write_report(report, path, kind)
         written = str(path)
     else:
-        summary = append_to_step_summary(markdown(report))
+        summary = append_to_step_summary(markdown(report), tell)
         if output is None:
             sys.stdout.write(markdown(report))
         else:
             write_report(report, output, kind)
         written = ", ".join(str(path) for path in (output, summary) if path)
     if written:
-        sys.stderr.write(f"stagebench: wrote {written}\n")
+        tell(f"wrote {written}")
     return 0
 
 

@@ -82,5 +82,7 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
         if path:
             write_report(report, path, format_of(path))
             terminalreporter.write_line(f"stagebench: report in {path}")
-        if "GITHUB_STEP_SUMMARY" in os.environ:
-            append_to_step_summary(markdown(report))
+    if "GITHUB_STEP_SUMMARY" in os.environ:
+        append_to_step_summary(
+            markdown(report), lambda told: terminalreporter.write_line(f"stagebench: {told}")
+        )

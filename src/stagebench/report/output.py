@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import vl_convert
 
-from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
 from stagebench.report.chart_parts import complete
 from stagebench.report.charts import charts
@@ -60,12 +60,10 @@ def write_charts(report: Report, kind: str, folder: Path) -> list[Path]:
     return paths
 
 
-def append_to_step_summary(text: str) -> Path | None:
+def append_to_step_summary(text: str, warn: Callable[[str], object]) -> Path | None:
     """Append Markdown to GitHub's step summary, where there is one; returns its path.
 
-    Raises:
-        StorageError: the file cannot be written.
-
+    Nobody has asked for it: where it cannot be written, that is a warning, and None is returned.
     """
     name = os.environ.get(STEP_SUMMARY)
     if not name:
@@ -74,5 +72,6 @@ def append_to_step_summary(text: str) -> Path | None:
         with Path(name).open("a", encoding="utf-8") as summary:
             summary.write(text)
     except OSError as error:
-        raise StorageError(f"{name} (${STEP_SUMMARY}) cannot be written: {error.strerror}") from None
+        warn(f"warning: {name} (${STEP_SUMMARY}) cannot be written: {error.strerror}")
+        return None
     return Path(name)

@@ -238,7 +238,7 @@ def _write(comparisons: Sequence[Comparison], fail_on: FailOn, folder: Path, cod
     markdown = "\n".join(markdown_of(found, fail_on) for found in comparisons)
     write(folder / "verdicts.md", markdown.encode())
     write(folder / "verdicts.json", json_of(comparisons, fail_on, code).encode())
-    append_to_step_summary(markdown)
+    append_to_step_summary(markdown, tell)
     tell(f"run, report and verdicts are in {folder}")
 
 
