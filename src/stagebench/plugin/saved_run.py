@@ -1,15 +1,13 @@
-"""The record of a session, as part of the run that pytest-benchmark saves and compares."""
+"""The record of a session, as part of the run that pytest-benchmark saves."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
 from stagebench.machine.info import machine_info
-from stagebench.plugin.baseline import baseline
 from stagebench.plugin.collection import case_of, is_measured, stage_of
 from stagebench.plugin.noise import NOISE
 from stagebench.plugin.options import PRESET
@@ -28,9 +26,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Under --benchmark-skip there is nothing to save.
     warnings.filterwarnings("ignore", "Not saving anything")
     save_whole_files()
-    if wanted := config.getoption("benchmark_compare"):
-        storage = config.getoption("benchmark_storage").removeprefix("file://")
-        config.option.benchmark_compare = baseline(wanted, Path(storage))
     preset = config.getoption("preset") or PRESET.default
     smallest = config.getoption("smallest") or SMALLEST_DIFFERENCE
     config.stash[RECORD] = Record(config.invocation_params.args, preset, smallest)
