@@ -183,7 +183,7 @@ PYTHON = {"simulated": Environment("simulated", "simulated")}
         ({"workload": Workload(100, seed=26)}, "workload seed was 25, is 26"),
         ({"schedule": Schedule(rounds=3)}, "schedule rounds was None, is 3"),
         ({"schedule": Schedule(threads=1)}, "schedule threads was None, is 1"),
-        ({"schedule": Schedule(stage_timeout=9.0)}, None),  # limits a measurement, and does not change it
+        ({"schedule": Schedule(stage_timeout=9.0, budget=9.0)}, None),  # limits that change no measurement
         ({"environments": {"simulated": Environment("simulated", "simulated", "/other")}}, "python was "),
     ],
 )
@@ -193,6 +193,24 @@ def test_the_fingerprint_holds_what_the_result_depends_on(small_dataset, change,
 
     found = "; ".join(differences(then, now))
     assert (named in found) if named else not found
+
+
+def test_a_group_is_taken_in_another_order_of_cases_on_another_host_and_with_another_budget(
+    tmp_path, small_dataset, monkeypatch
+):
+    cases = [replace(CASE, workers=number) for number in (9, 10)]
+    then = Conditions(Workload(100), small_dataset, PYTHON, Schedule(budget=300))
+    results = {case: Failure(f"{case.workers} workers", unavailable=True) for case in cases}
+    session = Journal(tmp_path)
+    session.keep("group", fingerprint("training", cases, then), results)
+    session.end(well=False)
+
+    monkeypatch.setattr("platform.node", lambda: "another-host")
+    now = fingerprint("training", cases[::-1], replace(then, schedule=Schedule(budget=600)))
+    taken = Journal(tmp_path, resume=True).take("group", now, cases[::-1])
+
+    assert taken == results
+    assert list(taken) == cases[::-1]
 
 
 @pytest.mark.fault("a line of the journal that is cut off", "its group is measured again")

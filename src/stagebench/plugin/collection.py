@@ -64,12 +64,18 @@ def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
 
 @pytest.hookimpl(trylast=True)  # after -k and -m, so that only what is left counts
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the stages in the order of the pipeline; a session that takes times does nothing else."""
-    stages = config.stash[SETTINGS].stages
-    chosen = [item for stage in stages for item in items if is_measured(item) and stage_of(item) == stage]
+    """Keep each case once, in the order of the pipeline; a session that takes times does nothing else.
+
+    Cases come in the order of the options, however other plugins have shuffled and repeated them.
+    """
+    settings = config.stash[SETTINGS]
+    found = {(stage_of(item), case_of(item)): item for item in reversed(items) if is_measured(item)}
+    wanted = [(stage, case) for stage in settings.stages for case in settings.cases(stage)]
+    chosen = [found[one] for one in wanted if one in found]
     if not chosen or config.getoption("benchmark_skip"):
         chosen = [item for item in items if not is_measured(item)] + chosen
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    kept = set(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = chosen
 
 

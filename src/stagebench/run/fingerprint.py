@@ -15,20 +15,25 @@ from stagebench.run.conditions import Conditions
 
 Fingerprint = dict[str, Any]
 """By name, in plain JSON values."""
+LIMITS = ("stage_timeout", "budget")
+"""Of a schedule: what ends a measurement, and does not change it."""
 
 
 def fingerprint(stage: str, cases: Sequence[Case], conditions: Conditions) -> Fingerprint:
-    """Return what the result of a group depends on: cases, workload, versions, machine and code."""
-    schedule = {name: value for name, value in vars(conditions.schedule).items() if name != "stage_timeout"}
+    """Return what the result of a group depends on: cases, workload, versions, machine and code.
+
+    The order of the cases is no part of it, and neither is the machine's name, which each container has anew.
+    """
+    schedule = {name: value for name, value in vars(conditions.schedule).items() if name not in LIMITS}
     environments = [conditions.environments[name] for name in sorted({case.environment for case in cases})]
     parts = {
         "stage": stage,
-        "cases": [case.id for case in cases],
+        "cases": sorted(case.id for case in cases),
         "workload": plain(conditions.workload),
         "data set": conditions.manifest.fingerprint,
         "schedule": schedule,
         "environments": {e.name: {"python": e.python, **e.versions()} for e in environments},
-        "machine": machine_info(),
+        "machine": {name: fact for name, fact in machine_info().items() if name != "node"},
         "code": code_digest(),
     }
     plain_values: Fingerprint = json.loads(json.dumps(parts))

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +87,7 @@ class Journal:
             StorageError: the file cannot be written.
 
         """
-        found = [encode(result) for result in results.values()]
+        found = [encode(results[case]) for case in _in_order(results)]
         self._write({"group": group, "fingerprint": fingerprint, "results": found})
         for journal in self._earlier:
             journal.use(fingerprint)
@@ -163,9 +163,15 @@ def _results(entry: Entry, fingerprint: Fingerprint, cases: list[Case]) -> Resul
         results = [_result(value) for value in entry["results"]]
         if any(isinstance(result, Failure) and not result.unavailable for result in results):
             return "a case has failed"
-        return dict(zip(cases, results, strict=True))
+        found = dict(zip(_in_order(cases), results, strict=True))
+        return {case: found[case] for case in cases}
     except (AttributeError, KeyError, TypeError, ValueError):
         return "its line in the journal is damaged"
+
+
+def _in_order(cases: Iterable[Case]) -> list[Case]:
+    """Return the cases as a journal has them, in whatever order they are measured."""
+    return sorted(cases, key=lambda case: case.id)
 
 
 def _result(value: Mapping[str, Any]) -> Measurement | Failure:
