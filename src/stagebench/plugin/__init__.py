@@ -6,13 +6,7 @@ PYTEST_DONT_REWRITE: there is no assertion here, and conftest.py imports from th
 pytest_plugins = [
     f"{__name__}.{module}"
     for module in (
-        "start",
-        "refusals",
-        "comparing",
-        "collection",
-        "fixtures",
-        "saved_run",
-        "summary",
-        "resume",
+        *("start", "refusals", "comparing", "collection", "other_plugins"),
+        *("fixtures", "saved_run", "summary", "resume"),
     )
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentError
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,6 +199,16 @@ PRESET = Option("--preset", one_of(*PRESETS), QUICK, f"what stands in for the de
 """An option that is given wins over its preset."""
 
 
-def group_of(parser: pytest.Parser, about: str) -> pytest.OptionGroup:
-    """Return the group of `--help` in which options about something stand."""
-    return parser.getgroup(f"stagebench {about}", f"stagebench, {about}")
+def add_option(parser: pytest.Parser, about: str, flag: str, **arguments: Any) -> None:
+    """Add an option to the group of `--help` in which those about something stand.
+
+    Raises:
+        UsageError: another plugin has an option of this name.
+
+    """
+    group = parser.getgroup(f"stagebench {about}", f"stagebench, {about}")
+    try:
+        group.addoption(flag, **arguments)
+    except (ArgumentError, ValueError):
+        told = "another plugin has an option of that name, too; turn the plugin off: -p no:NAME"
+        raise pytest.UsageError(f"{flag} is an option of stagebench; {told}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from io import StringIO
 from shutil import get_terminal_size
 from time import monotonic
 from typing import Protocol
@@ -125,10 +126,16 @@ class PytestOutput:
 
 
 def progress_of(config: pytest.Config) -> Progress:
-    """Return the progress of a pytest session; it is silent under `-q`."""
+    """Return the progress of a pytest session; it is silent under `-q`, and where there is no reporter.
+
+    There is none with `-p no:terminal`, and in the processes of pytest-xdist.
+    """
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None:
+        return Progress(StringIO(), quiet=True)
     capture = config.pluginmanager.getplugin("capturemanager")
-    output = PytestOutput(config.pluginmanager.getplugin("terminalreporter"))
-    return Progress(output, capture.global_and_fixture_disabled, quiet=config.get_verbosity() < 0)
+    shown = capture.global_and_fixture_disabled if capture else nullcontext
+    return Progress(PytestOutput(reporter), shown, quiet=config.get_verbosity() < 0)
 
 
 def roughly(seconds: float) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from stagebench.plugin.collection import case_of, is_measured, stage_of
 from stagebench.plugin.exit import exit_if_impossible
-from stagebench.plugin.options import OUTCOME, group_of
+from stagebench.plugin.options import OUTCOME, add_option
 from stagebench.plugin.progress import Progress
 from stagebench.run.journal import Journal
 
@@ -21,9 +21,8 @@ FOLDER = Path(".benchmarks", "journal")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group_of(parser, OUTCOME).addoption(
-        "--resume", action="store_true", help="take the finished groups of the run that was interrupted last"
-    )
+    told = "take the finished groups of the run that was interrupted last"
+    add_option(parser, OUTCOME, "--resume", action="store_true", help=told)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -40,7 +40,7 @@ def pytest_runtest_makereport(
     if not report.passed and is_measured(item) and call.excinfo:
         reason = str(call.excinfo.value).partition("\nassert ")[0] or call.excinfo.typename
         missing = NotMeasured(stage_of(item), case_of(item), report.outcome, reason)
-        item.config.stash[RECORD].not_measured.append(missing)
+        item.config.stash[RECORD].miss(missing)
     return report
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.plugin.options import GROUPS, PRESET, WHAT, group_of
+from stagebench.plugin.options import GROUPS, PRESET, WHAT, add_option
 from stagebench.plugin.session_options import SETTINGS, OptionError, SessionOptions
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     for about, options in GROUPS.items():
-        group = group_of(parser, about)
         for option in options:
-            group.addoption(option.flag, **option.arguments)
-    group_of(parser, WHAT).addoption(PRESET.flag, **PRESET.arguments)
+            add_option(parser, about, option.flag, **option.arguments)
+    add_option(parser, WHAT, PRESET.flag, **PRESET.arguments)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from shutil import get_terminal_size
 from textwrap import wrap
 
@@ -12,7 +12,7 @@ import pytest
 from stagebench.plugin.exit import exit_if_impossible
 from stagebench.plugin.noise import NOISE
 from stagebench.plugin.option_values import file_to_write
-from stagebench.plugin.options import OUTCOME, group_of
+from stagebench.plugin.options import OUTCOME, add_option
 from stagebench.plugin.resume import JOURNAL
 from stagebench.plugin.saved_run import RECORD
 from stagebench.report.conditions import condition_sentences
@@ -23,9 +23,8 @@ from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group_of(parser, OUTCOME).addoption(
-        "--report", type=file_to_write, metavar="PATH", help="write a report: an HTML page, or a *.md file"
-    )
+    told = "write a report: an HTML page, or a *.md file"
+    add_option(parser, OUTCOME, "--report", type=file_to_write, metavar="PATH", help=told)
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-benchmark reads the option when it is configured
@@ -61,7 +60,29 @@ def pytest_terminal_summary(
         journal = config.stash.get(JOURNAL, None)
         if journal and journal.path.exists():
             terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
-        _report(terminalreporter, config)
+        if _has_run_under_xdist(terminalreporter):
+            told = "no times are taken under pytest-xdist (-n): each case was executed once, and checked"
+            terminalreporter.write_line(f"stagebench: {told}")
+        _report(config, lambda line: terminalreporter.write_line(f"stagebench: {line}"))
+
+
+@pytest.hookimpl(wrapper=True)  # around the end of the journal
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    yield
+    config = session.config
+    if config.pluginmanager.hasplugin("terminalreporter") or hasattr(config, "workerinput"):
+        return
+    # With `-p no:terminal` there is no summary, in which this would be done.
+    _report(config, lambda _: None)
+    benchmarks = config.pluginmanager.getplugin("pytest-benchmark")
+    if benchmarks.groups:
+        benchmarks.check_regressions()
+
+
+def _has_run_under_xdist(terminalreporter: pytest.TerminalReporter) -> bool:
+    """Say whether tests of stages have run in processes of pytest-xdist, which report from a `node`."""
+    reports = (report for found in terminalreporter.stats.values() for report in found)
+    return any(hasattr(report, "node") and "stage" in report.keywords for report in reports)
 
 
 def _section(terminalreporter: pytest.TerminalReporter, title: str, lines: Iterable[str]) -> None:
@@ -70,9 +91,13 @@ def _section(terminalreporter: pytest.TerminalReporter, title: str, lines: Itera
         terminalreporter.write_line(line)
 
 
-def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def _report(config: pytest.Config, say: Callable[[str], object]) -> None:
     path, record = config.getoption("report"), config.stash[RECORD]
-    if not (path or "GITHUB_STEP_SUMMARY" in os.environ) or not (record.results or record.not_measured):
+    if not (record.results or record.not_measured):
+        if path:
+            say(f"no report in {path}: nothing was measured")
+        return
+    if not (path or "GITHUB_STEP_SUMMARY" in os.environ):
         return
     from stagebench.report.markdown import markdown
     from stagebench.report.output import append_to_step_summary, format_of, write_report  # 0.2 s
@@ -81,8 +106,6 @@ def _report(terminalreporter: pytest.TerminalReporter, config: pytest.Config) ->
     with exit_if_impossible():
         if path:
             write_report(report, path, format_of(path))
-            terminalreporter.write_line(f"stagebench: report in {path}")
+            say(f"report in {path}")
     if "GITHUB_STEP_SUMMARY" in os.environ:
-        append_to_step_summary(
-            markdown(report), lambda told: terminalreporter.write_line(f"stagebench: {told}")
-        )
+        append_to_step_summary(markdown(report), say)

@@ -42,6 +42,11 @@ class Record:
             found = Pictures(*names, pictures["prepared"], pictures["flipped"])
             self.pictures.setdefault((case.environment, case.recipe), found)
 
+    def miss(self, missing: NotMeasured) -> None:
+        """Add a case that was not measured; one that fails again, or in its teardown too, stands once."""
+        if (missing.stage, missing.case) not in {(one.stage, one.case) for one in self.not_measured}:
+            self.not_measured.append(missing)
+
     def run(self) -> Run:
         """Return the session as it would be read from its file."""
         machine, now = convert(machine_info(), Machine), datetime.now(UTC).isoformat()

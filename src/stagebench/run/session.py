@@ -152,13 +152,22 @@ class Session:
 
     def _of_group(self, group: str, timed: bool = True) -> Results:
         if group not in self._results:
-            stage, cases, known = self._stages[group], self._groups[group], len(self._spent)
-            results = self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
-            self._results[group] = results
+            known = len(self._spent)
+            self._results[group] = results = self._once(group, timed)
             self._observer.measured(f"{self._number(group)} {group}", results, self._conditions)
             if self._estimated and len(self._spent) > known:  # the first group of its stage was measured
                 self._say_how_long()
         return self._results[group]
+
+    def _once(self, group: str, timed: bool) -> Results:
+        """Measure a group. What ends that ends it for all cases, so that the next one does not begin anew."""
+        stage, cases = self._stages[group], self._groups[group]
+        try:
+            return self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
+        except BaseException as error:
+            why = str(error) or type(error).__name__
+            self._results[group] = dict.fromkeys(cases, Failure(f"its group was not measured: {why}"))
+            raise
 
     def _measure_within(self, budget: float) -> None:
         """Measure all groups, then give undecided ones more processes until the seconds are spent.
