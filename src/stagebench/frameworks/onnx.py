@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from stagebench.frameworks.contract import Operation, costliest
+from stagebench.frameworks.threads import threads_by
 
 INTEGER_OPERATORS = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger")
 """Operators that multiply integers; the last part of their names, as `DynamicQuantizeMatMul` has one too."""
@@ -72,7 +72,6 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
 def _options() -> onnxruntime.SessionOptions:
     """As many threads as the frameworks take; onnxruntime would take one for each physical core."""
     options = onnxruntime.SessionOptions()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or usable or 1
+    options.intra_op_num_threads = threads_by("OMP_NUM_THREADS")
     options.log_severity_level = 3  # it warns that an optimised file is for this machine alone
     return options

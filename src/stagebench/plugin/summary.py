@@ -97,7 +97,8 @@ def _report(config: pytest.Config, say: Callable[[str], object]) -> None:
         if path:
             say(f"no report in {path}: nothing was measured")
         return
-    if not (path or "GITHUB_STEP_SUMMARY" in os.environ):
+    on_github = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not (path or on_github):
         return
     from stagebench.report.markdown import markdown
     from stagebench.report.output import append_to_step_summary, format_of, write_report  # 0.2 s
@@ -107,5 +108,5 @@ def _report(config: pytest.Config, say: Callable[[str], object]) -> None:
         if path:
             write_report(report, path, format_of(path))
             say(f"report in {path}")
-    if "GITHUB_STEP_SUMMARY" in os.environ:
+    if on_github:
         append_to_step_summary(markdown(report), say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from argparse import ArgumentTypeError
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from stagebench.case import Case
 from stagebench.frameworks import DEPLOY, FRAMEWORKS
+from stagebench.run.launch import surroundings
 
 _PROBE = """
-import json, sys
+import json, os, sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -25,7 +27,9 @@ def version_of(name):
     except PackageNotFoundError:
         return "unknown"
 
-print(json.dumps({name: version_of(name) for name in sys.argv[1:] if find_spec(name)}))
+print()  # ends a line that a wrapper or `sitecustomize` has begun
+print(json.dumps({name: version_of(name) for name in sys.argv[1:] if find_spec(name)}), flush=True)
+os._exit(0)  # nothing more is printed
 """
 NEEDED = {"numpy": "numpy", "PIL": "pillow", "platformdirs": "platformdirs"}
 """Modules that a worker process needs beside its framework, and the packages that bring them."""
@@ -110,9 +114,19 @@ def _probe(python: str, imports: tuple[str, ...]) -> dict[str, str] | str:
     """Return the versions of those modules that are there, or why the interpreter does not answer."""
     try:
         answer = subprocess.run(  # noqa: S603  # the interpreter that the user named
-            [python, "-c", _PROBE, *imports], capture_output=True, text=True, timeout=60, check=True
+            [python, "-c", _PROBE, *imports],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env=surroundings(dict(os.environ)),
         )
-        versions: dict[str, str] = json.loads(answer.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        versions: dict[str, str] = json.loads(answer.stdout.rstrip().rpartition("\n")[2])
+    except subprocess.TimeoutExpired as late:
+        return f"it took longer than {late.timeout:g} s"
+    except subprocess.CalledProcessError as failed:
+        last = failed.stderr.rstrip().rpartition("\n")[2] or "nothing on stderr"
+        return f"it exited with status {failed.returncode}, {last}"
+    except (OSError, ValueError) as error:
         return str(error)
     return versions

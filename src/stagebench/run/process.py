@@ -22,6 +22,7 @@ from stagebench.case import Case, Workload, plain
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import THREAD_VARIABLES
 from stagebench.frameworks.contract import UnavailableError
+from stagebench.run import launch
 from stagebench.run.wire import decode, encode
 
 STDERR_LINES = 30
@@ -48,11 +49,7 @@ def _remote_main(channel):  # type: ignore[no-untyped-def]  # its source is sent
     import os as process_os
     import sys as process_sys
 
-    folder, log, source_folder, variables = channel.receive()
-    process_os.dup2(process_os.open(log, process_os.O_WRONLY | process_os.O_CREAT, 0o600), 2)
-    process_os.environ["TMPDIR"] = process_os.environ["KERAS_HOME"] = folder  # nothing is left elsewhere
-    process_os.environ.update(variables)
-    process_sys.path.append(source_folder)  # last: another environment's own packages come first
+    process_sys.path.append(channel.receive())  # last: another environment's own packages come first
     channel.send(process_os.getpid())
     from stagebench.run.worker import serve
 
@@ -103,19 +100,20 @@ class WorkerProcess:
         self.name = name
         self.folder = folder
         pinned = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
-        variables = {**pinned, **(variables or {})}
+        own = {"TMPDIR": str(folder), "KERAS_HOME": str(folder)}  # nothing is left elsewhere
         self._log = folder / "stderr.txt"
         self._group = execnet.Group()
-        specification = f"popen//python={shlex.quote(python)}//execmodel=main_thread_only"
         try:
+            self._log.touch(mode=0o600)
+            specification = _specification(python, self._log, {**own, **pinned, **(variables or {})})
             self._channel = self._group.makegateway(specification).remote_exec(_remote_main)
-            self._channel.send((str(folder), str(self._log), str(Path(__file__).parents[2]), variables))
+            self._channel.send(str(Path(__file__).parents[2]))
             self._process = psutil.Process(self._channel.receive(START_SECONDS))
             self._answer: Any = None
         except Exception as error:  # execnet raises what it comes upon, an AssertionError too
             self._group.terminate(timeout=5)
             raise WorkerError(
-                f"{name}: {python} could not be started as a worker process: {error!r}"
+                f"{name}: {python} could not be started as a worker process: {self._why(error)}"
             ) from None
 
     def __enter__(self) -> Self:
@@ -284,11 +282,27 @@ class WorkerProcess:
             how = f"exited with status {code}"
         return f"{self.name}: the worker process {how}; {self._last_lines()}"
 
+    def _why(self, error: Exception) -> str:
+        """Say what kept the process from starting."""
+        if isinstance(error, OSError) and error.strerror and not isinstance(error, BrokenPipeError):
+            return error.strerror
+        silent = isinstance(error, (AssertionError, EOFError, OSError))  # so says execnet that it has ended
+        return f"{'it did not answer' if silent else repr(error)}; {self._last_lines()}"
+
     def _last_lines(self) -> str:
         with self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - STDERR_BYTES))
             lines = log.read().decode(errors="replace").splitlines()[-STDERR_LINES:]
         return "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"
+
+
+def _specification(python: str, log: Path, variables: Mapping[str, str]) -> execnet.XSpec:
+    """Return what execnet is to start: an interpreter with these variables, by way of `launch.py`."""
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    command = [sys.executable, "-I", "-S", launch.__file__, str(log), *settings, "--", python]
+    specification = execnet.XSpec("popen//execmodel=main_thread_only")
+    specification.python = shlex.join(command)  # not in the text above, which `//` in a path would part
+    return specification
 
 
 def _computing(pids: Sequence[int]) -> bool:

@@ -245,7 +245,7 @@ def _write(comparisons: Sequence[Comparison], fail_on: FailOn, folder: Path, cod
 def _pytest(arguments: Sequence[str], capture_output: bool = False) -> subprocess.CompletedProcess[str]:
     """Run pytest in a process of its own; its summary is not GitHub's: the verdicts are."""
     environment = {name: value for name, value in os.environ.items() if name != STEP_SUMMARY}
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [sys.executable, "-P", "-m", "pytest", *arguments]  # -P: not the working folder's modules
     return subprocess.run(  # noqa: S603  # no shell sees it
         command, env=environment, check=False, text=True, capture_output=capture_output
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +28,7 @@ from stagebench.frameworks.contract import (
 )
 from stagebench.frameworks.tensorflow import data, persistence, training
 from stagebench.frameworks.tensorflow import model as models
+from stagebench.frameworks.threads import threads_by
 from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
 
@@ -111,10 +111,7 @@ class Pipeline(contract.Pipeline):
         if self.case.device == "cuda":
             gpu = tf.config.list_physical_devices("GPU")[0]
             name = tf.config.experimental.get_device_details(gpu).get("device_name", "")
-        # Unless told otherwise, TensorFlow takes one thread for each processor that it may use.
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or usable or 1
-        return RuntimeInfo(tf.__version__, name, threads)
+        return RuntimeInfo(tf.__version__, name, threads_by("TF_NUM_INTRAOP_THREADS"))
 
     def watch_training(self) -> WatchedEpoch:
         watched = data.WatchedBatches(self._loader("train"))

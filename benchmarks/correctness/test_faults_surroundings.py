@@ -1,0 +1,147 @@
+"""What lies around a worker process: variables, folders, and what prints when it starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from pair import open_pipeline
+from stagebench.frameworks.threads import threads_by
+from stagebench.machine.info import usable_threads
+from stagebench.run.environments import Environment
+from stagebench.run.launch import surroundings
+from stagebench.run.process import WorkerError, WorkerProcess
+from stagebench.versions import versions
+
+
+def script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+# --- what prints
+
+
+@pytest.fixture
+def printing(tmp_path, monkeypatch):
+    """Return a Python that prints before it is asked for anything, and when it ends."""
+
+    def python(how):
+        if how == "a wrapper script":
+            return script(tmp_path / "python", f'echo loaded; printf more; exec {sys.executable} "$@"')
+        code = "import atexit; print('loaded', end=''); atexit.register(print, 'bye')"
+        (tmp_path / "sitecustomize.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        return script(tmp_path / "python", f'exec {sys.executable} "$@"')
+
+    return python
+
+
+@pytest.mark.fault("{how} that prints a line when Python starts", "measured")
+@pytest.mark.parametrize("how", ["`sitecustomize`", "a wrapper script"])
+def test_what_prints_when_python_starts_is_no_answer(printing, tmp_path, how):
+    python = printing(how)
+
+    assert Environment("simulated@1", "simulated", python).missing() is None
+    with WorkerProcess("case", tmp_path, python) as worker:
+        assert worker.request("unpatch") is None
+    assert (tmp_path / "stderr.txt").read_text().startswith("loaded")
+
+
+@pytest.mark.fault("an interpreter that {fault}", "its case fails with that reason")
+@pytest.mark.parametrize(
+    ("fault", "text", "told"),
+    [
+        ("says why it does not start", "echo no licence; exit 3", "its last lines on stderr:\nno licence"),
+        (
+            "closes what it is to answer by",
+            f'exec 3>&-; exec {sys.executable} "$@"',
+            "closes file descriptor 3",
+        ),
+        ("is not there", None, "/python: No such file or directory"),
+    ],
+)
+def test_an_interpreter_that_does_not_start_is_shown_with_what_it_said(tmp_path, fault, text, told):
+    python = script(tmp_path / "python", text) if text else str(tmp_path / "python")
+
+    with pytest.raises(WorkerError) as error:
+        WorkerProcess("case", tmp_path, python)
+
+    said = str(error.value)
+    assert said.startswith(f"case: {python} could not be started as a worker process: it did not answer; ")
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_why_an_interpreter_of_an_environment_does_not_answer_is_one_sentence(tmp_path):
+    python = script(tmp_path / "python", "echo no licence >&2; exit 3")
+
+    told = Environment("simulated@1", "simulated", python).missing()
+
+    assert told == f"simulated@1: {python} does not answer as a Python: it exited with status 3, no licence"
+
+
+# --- the working folder
+
+
+@pytest.mark.fault("a working folder with `keras/`, `torch/` or `random.py`", "none of them is imported")
+@pytest.mark.parametrize("path", ["", os.pathsep])
+def test_modules_of_the_working_folder_are_not_imported(tmp_path, monkeypatch, path):
+    (tmp_path / "random.py").write_text("raise RuntimeError('of the working folder')")
+    (tmp_path / "of_nobody.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", path)
+    python = script(tmp_path / "python", f'exec {sys.executable} "$@"')
+
+    with WorkerProcess("case", tmp_path, python) as worker:
+        assert worker.request("unpatch") is None
+        with pytest.raises(WorkerError, match="No module named 'of_nobody'"):
+            worker.request("patch", target="of_nobody:name", replacement="1")
+    missing = Environment("simulated@1", "simulated", python).missing(deployment=("of_nobody",))
+    assert "of_nobody not installed there" in (missing or "")
+
+
+def test_pytest_is_started_without_modules_of_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise RuntimeError('of the working folder')")
+    monkeypatch.chdir(tmp_path)
+
+    assert versions._pytest(["--version"], capture_output=True).returncode == 0
+
+
+# --- variables
+
+
+@pytest.mark.fault("variables that are set and empty", "as if unset")
+def test_an_empty_variable_counts_as_unset(tmp_path, small_dataset, monkeypatch):
+    empty = {"TF_NUM_INTRAOP_THREADS": "", "KERAS_MAX_EPOCHS": "", "CXX": "", "PYTHONPATH": ":"}
+    kept = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+    assert surroundings({**empty, **kept}) == {**kept, "PYTHONSAFEPATH": "1"}
+    monkeypatch.setenv("STAGEBENCH_SIMULATED", "")
+    with WorkerProcess("case", tmp_path) as worker:
+        open_pipeline(worker, "simulated", small_dataset, {}).build_model()
+
+
+EMPTY = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "KERAS_MAX_EPOCHS", "CXX")
+
+
+@pytest.mark.nightly("a fresh process of each framework")
+def test_frameworks_take_empty_variables_as_unset(framework, tmp_path, small_dataset, monkeypatch):
+    for name in EMPTY:
+        monkeypatch.setenv(name, "")
+    with WorkerProcess(framework, tmp_path) as worker:
+        pipeline = open_pipeline(worker, framework, small_dataset, {}, execution="compiled")
+
+        assert pipeline.runtime_info()["threads"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "threads"), [("3", 3), (" 3 ", 3), ("4,2", 4), ("", 0), ("0", 0), ("-1", 0), ("auto", 0)]
+)
+def test_a_variable_that_gives_no_number_of_threads_leaves_it_to_the_processors(monkeypatch, value, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+
+    assert threads_by("OMP_NUM_THREADS") == (threads or usable_threads())
