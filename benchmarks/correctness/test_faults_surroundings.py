@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from pair import open_pipeline
+from stagebench.frameworks import INSTALLED, sockets
+from stagebench.frameworks.contract import UnavailableError
 from stagebench.frameworks.threads import threads_by
 from stagebench.machine.info import usable_threads
+from stagebench.run import scratch
 from stagebench.run.environments import Environment
 from stagebench.run.launch import surroundings
 from stagebench.run.process import WorkerError, WorkerProcess
+from stagebench.run.scratch import scratch_folder
 from stagebench.versions import versions
+
+needs_torch = pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+LOADING = ("--workers=2", "--stages=data_loading", "--cache=on")
 
 
 def script(path, text):
@@ -145,3 +156,87 @@ def test_a_variable_that_gives_no_number_of_threads_leaves_it_to_the_processors(
     monkeypatch.setenv("OMP_NUM_THREADS", value)
 
     assert threads_by("OMP_NUM_THREADS") == (threads or usable_threads())
+
+
+# --- the temporary folder
+
+
+@pytest.fixture
+def long_folder(tmp_path, monkeypatch):
+    """Make the temporary folder one of a long name."""
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def short_folder(monkeypatch):
+    """Return a folder of a short name, the only one in which links are made."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name is what it is for
+    monkeypatch.setattr(scratch, "SHORT", ("/proc/nowhere", str(folder)))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.fault("`TMPDIR` with a path too long for sockets", "measured; files lie there all the same")
+def test_sockets_can_be_made_where_the_path_of_the_temporary_folder_is_long(long_folder, short_folder):
+    with scratch_folder() as folder:
+        place = folder / "9999" / "torch-shm-dir-012345"
+        place.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(place / "manager.sock"))
+        (of_session,) = (path for path in long_folder.iterdir() if path.is_dir())
+        assert (of_session / "9999").is_dir()
+
+    assert [*long_folder.iterdir(), *short_folder.iterdir()] == []
+
+
+def test_the_short_name_of_a_killed_session_goes_with_the_next(long_folder, short_folder):
+    with scratch_folder() as folder:
+        lock = folder.parent.with_suffix(".lock")
+        leftover = short_folder / "stagebench-0123456789abcdef"
+        shutil.copytree(folder.parent, leftover, symlinks=True)
+        shutil.copy(lock, leftover.with_suffix(".lock"))
+        with scratch_folder():
+            assert not leftover.exists()
+        assert folder.is_dir()
+
+
+def test_a_long_path_stays_where_no_short_one_can_be_had(long_folder, monkeypatch):
+    monkeypatch.setattr(scratch, "SHORT", ())
+
+    with scratch_folder() as folder:
+        assert folder.parent == long_folder
+
+
+@pytest.mark.fault(
+    "no folder whose path is short enough for sockets", "cases with loader processes are refused"
+)
+@needs_torch
+def test_loader_processes_that_would_wait_for_ever_are_refused(tmp_path, small_dataset):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    with WorkerProcess("torch", folder) as worker:
+        open_pipeline(worker, "torch", small_dataset, {})
+        with pytest.raises(UnavailableError, match=r"sockets, whose paths .* TMPDIR .* too long"):
+            open_pipeline(worker, "torch", small_dataset, {}, workers=2)
+
+
+@needs_torch
+@pytest.mark.nightly("a session of torch")
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+def test_loader_processes_work_where_the_path_of_the_temporary_folder_is_long(suite, long_folder, recipe):
+    result = suite.run(*LOADING, f"--recipes={recipe}", "--stage-timeout=60", frameworks="torch")
+
+    result.assert_outcomes(passed=1)
+    assert [*long_folder.iterdir()] == []
+
+
+def test_paths_of_a_usual_length_need_no_link(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108  # the default of most systems
+
+    with scratch_folder() as folder:
+        assert folder.parent == Path("/tmp")  # noqa: S108
+        assert sockets.fit_into(folder)

@@ -11,21 +11,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stagebench.datasets.locks import locked, try_lock
+from stagebench.frameworks import sockets
 from stagebench.machine.errors import StorageError
 
 _LOCK = re.compile(r"stagebench-[0-9a-f]{16}\.lock")
 """Stands beside its folder, `stagebench-...`, and is locked as long as the session lives."""
+SHORT = ("/tmp", "/var/tmp")  # noqa: S108  # what is made there has a random name
+"""Where a folder goes by a short name, if its own is too long."""
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Make a folder for the files of worker processes, and remove it, and those that killed sessions left.
 
+    Its path leaves room for a numbered folder in it, and for sockets in that one.
+
     Raises:
         StorageError: it cannot be made.
 
     """
-    where = Path(tempfile.gettempdir())
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_folder_in(Path(tempfile.gettempdir())))
+        yield folder if sockets.fit_into(folder / "9999") else _by_short_name(folder, stack)
+
+
+def _by_short_name(folder: Path, stack: contextlib.ExitStack) -> Path:
+    """Return a short path to a folder, by a link; its own where no link can be made."""
+    for place in SHORT:
+        with contextlib.suppress(OSError, StorageError):
+            link = stack.enter_context(_folder_in(Path(place))) / "t"
+            link.symlink_to(folder)
+            return link
+    return folder
+
+
+@contextlib.contextmanager
+def _folder_in(where: Path) -> Iterator[Path]:
     _remove_leftovers(where)
     path = where / f"stagebench-{secrets.token_hex(8)}.lock"
     folder = _folder_of(path)

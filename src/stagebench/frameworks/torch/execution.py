@@ -6,12 +6,14 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 
 from stagebench.case import Case
+from stagebench.frameworks import sockets
 from stagebench.frameworks.contract import UnavailableError
 
 
@@ -48,6 +50,11 @@ def check(case: Case) -> None:
         raise UnavailableError(f"{torch.cuda.get_device_name()} has no bfloat16")
     if case.quantize != "none" and on_gpu:
         raise UnavailableError("torchao's X86InductorQuantizer makes int8 models for CPUs alone")
+    if case.workers and not sockets.fit_into(folder := tempfile.gettempdir()):
+        raise UnavailableError(
+            f"loader processes need sockets, whose paths have {sockets.PATH_BYTES} bytes at most: "
+            f"TMPDIR ({folder}) is too long"
+        )
     if case.execution == "compiled" or case.deploy == "compile":
         if (compiler := _compiler()) and shutil.which(compiler) is None:
             raise UnavailableError(f"torch.compile needs a C++ compiler, and there is no `{compiler}` here")
