@@ -6,6 +6,7 @@ import fcntl
 import functools
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -245,6 +246,22 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, suite_cach
     yield suite
     for process in suite.started:  # one that outlives its test would keep its turn to measure
         process.kill()
+
+
+@pytest.fixture
+def mounted(suite: Suite) -> Callable[[Path | str, str], Suite]:
+    """Return a function that lets the suite see a file system of its own kind in a folder."""
+    possible = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    if subprocess.run(possible, check=False, capture_output=True).returncode:
+        pytest.skip("this system allows no mounts in a namespace (unshare -rm)")
+
+    def mount(folder: Path | str, options: str) -> Suite:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        script = f'mount -t tmpfs -o {options} tmpfs "$0" && cd "$PWD" && exec "$@"'
+        suite.within = ["unshare", "-rm", "sh", "-c", script, str(folder)]
+        return suite
+
+    return mount
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -33,26 +32,6 @@ from suite import ANY_FRAMEWORK
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 needs_torch = pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 QUICK = ("--cache=on", "--stages=training")
-
-
-def can_mount():
-    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return not subprocess.run(command, check=False, capture_output=True).returncode
-
-
-@pytest.fixture
-def mounted(suite):
-    """Return a function that lets the suite see a file system of its own kind in a folder."""
-    if not can_mount():
-        pytest.skip("this system allows no mounts in a namespace (unshare -rm)")
-
-    def mount(folder, options):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        script = f'mount -t tmpfs -o {options} tmpfs "$0" && cd "$PWD" && exec "$@"'
-        suite.within = ["unshare", "-rm", "sh", "-c", script, str(folder)]
-        return suite
-
-    return mount
 
 
 def refused(result, sentence):

@@ -16,7 +16,7 @@ from stagebench.frameworks import INSTALLED, sockets
 from stagebench.frameworks.contract import UnavailableError
 from stagebench.frameworks.threads import threads_by
 from stagebench.machine.info import usable_threads
-from stagebench.run import scratch
+from stagebench.run import explain, scratch
 from stagebench.run.environments import Environment
 from stagebench.run.launch import surroundings
 from stagebench.run.process import WorkerError, WorkerProcess
@@ -240,3 +240,34 @@ def test_paths_of_a_usual_length_need_no_link(monkeypatch):
     with scratch_folder() as folder:
         assert folder.parent == Path("/tmp")  # noqa: S108
         assert sockets.fit_into(folder)
+
+
+UNMAPPED = "ImportError: {}/a b.so: failed to map segment from shared object"
+
+
+@pytest.mark.fault("`TMPDIR` mounted noexec, compiled code", "its case fails with that reason")
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+@pytest.mark.parametrize(
+    ("flags", "told"), [(getattr(os, "ST_NOEXEC", 0), "mounted noexec"), (0, "the memory ran out")]
+)
+def test_a_file_system_without_code_is_told_from_memory_that_ran_out(tmp_path, monkeypatch, flags, told):
+    class Mounted:
+        f_flag = flags
+
+    monkeypatch.setattr(os, "statvfs", lambda path: Mounted)
+    said = explain.explain(RuntimeError(UNMAPPED.format(tmp_path / "gone")))
+
+    assert told in said
+    assert "\n" not in said
+
+
+@pytest.mark.nightly("a mounted file system, and torch compiles")
+@needs_torch
+def test_a_temporary_folder_without_code_is_named(mounted, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    suite = mounted(tmp_path, "noexec")
+    result = suite.run("--cache=on", "--stages=evaluation", "--execution=compiled", frameworks="torch")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(f"torch-cpu-*code cannot be loaded from {tmp_path}/*mounted noexec*")
+    assert "Traceback" not in result.stdout.str()

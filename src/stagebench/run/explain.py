@@ -6,8 +6,10 @@ import errno
 import os
 import re
 import shutil
+import sys
 import tempfile
 import traceback
+from pathlib import Path
 
 from stagebench.datasets.names import shown
 
@@ -18,6 +20,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|failed to map segment|unable to allocate",
     re.IGNORECASE,
 )
+_NOT_MAPPED = re.compile(r"(/[^:]*): failed to map segment")
 _LOADER_KILLED = re.compile(r"DataLoader worker \(pid\(?s?\)? [\d, ]+\) .*")
 
 
@@ -29,11 +32,24 @@ def explain(error: Exception) -> str:
         return f"{error.strerror}{where}"
     if loader := _LOADER_KILLED.search(text):
         return f"a loader process of --workers died: {loader[0]}"
+    if (code := _NOT_MAPPED.search(text)) and _noexec(file := Path(code[1]).resolve()):
+        return (
+            f"code cannot be loaded from {shown(str(file))}: its file system is mounted noexec; "
+            "TMPDIR takes a folder elsewhere"
+        )
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
         return f"the memory ran out ({type(error).__name__}: {text[:200] or 'no more is known'})"
-    folder = tempfile.gettempdir()
+    folder = Path(tempfile.gettempdir()).resolve()
     if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(folder).free < FULL:
         said = f"({type(error).__name__}: {text[:200]})"
         return f"no space is left on the disk of {folder}, where worker processes write {said}"
     details = "".join(traceback.format_exception(error))
     return f"the pipeline raised an error: {text or type(error).__name__}\n{details}"
+
+
+def _noexec(file: Path) -> bool:
+    """Say whether no code can be loaded from a file that may be gone by now."""
+    if sys.platform != "linux":
+        return False
+    there = next(path for path in (file, *file.parents) if path.exists())
+    return bool(os.statvfs(there).f_flag & os.ST_NOEXEC)
