@@ -94,6 +94,7 @@ def test_a_system_without_control_groups_has_no_quota(tmp_path):
 def test_variables_of_every_framework_that_change_speed_are_found_and_an_empty_one_counts_as_unset():
     found = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "ONEDNN_MAX_CPU_ISA": "AVX2", "LD_PRELOAD": "a"}
     found |= {"ATEN_CPU_CAPABILITY": "avx2", "TORCH_COMPILE_DISABLE": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    found |= {"TF_FUNCTION_JIT_COMPILE_DEFAULT": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     others = {"HOME": "/", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_PROC_BIND": "", "TF_NUM_INTEROP_THREADS": ""}
 
     assert speed_variables({**others, **found}) == found

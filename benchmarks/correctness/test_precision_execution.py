@@ -9,7 +9,11 @@ import pytest
 
 import pair
 from stagebench.case import AXES
+from stagebench.frameworks import INSTALLED
+from stagebench.frameworks.contract import UnavailableError
 from stagebench.run.process import WorkerError
+
+needs_torch = pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
 
 LARGEST_DIFFERENCE = {"float32": 1e-4, "bfloat16": 0.1}
 """Of the logits of a fresh model, which are up to 4; bfloat16 has 8 bits."""
@@ -85,6 +89,41 @@ def test_each_execution_is_what_its_name_says(
             with pytest.raises(WorkerError, match="ZeroDivisionError"):
                 pipeline.train(1)
         else:
+            pipeline.train(1)
+    finally:
+        worker.request("unpatch")
+
+
+@pytest.mark.fault("a variable by which torch compiles nothing", "`compiled` is unavailable, and says so")
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "TORCH_COMPILE_DISABLE",
+        "TORCHDYNAMO_DISABLE",
+        "TORCHDYNAMO_SUPPRESS_ERRORS",
+        "TORCH_COMPILE_OVERRIDE_BACKENDS",
+    ],
+)
+@needs_torch
+def test_what_torch_may_run_eagerly_is_not_called_compiled(process_of, small_dataset, switch):
+    worker = process_of("torch")
+    worker.request("patch", target="os:environ", replacement=f"{{**original, {switch!r}: '1'}}")
+    try:
+        with pytest.raises(UnavailableError, match=f"may leave the network as it is: {switch}=1 is set"):
+            pair.open_pipeline(worker, "torch", small_dataset, {}, execution="compiled")
+        pair.open_pipeline(worker, "torch", small_dataset, {}, execution="default")
+    finally:
+        worker.request("unpatch")
+
+
+@needs_torch
+def test_a_network_that_torch_leaves_as_it_is_is_not_called_compiled(process_of, small_dataset):
+    worker = process_of("torch")
+    pipeline = pair.open_pipeline(worker, "torch", small_dataset, {}, execution="compiled")
+    pipeline.build_model()
+    worker.request("patch", target="torch:compile", replacement="lambda network, **_: network")
+    try:
+        with pytest.raises(UnavailableError, match="it is switched off"):
             pipeline.train(1)
     finally:
         worker.request("unpatch")

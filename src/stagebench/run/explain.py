@@ -34,7 +34,7 @@ def explain(error: Exception) -> str:
         return f"a loader process of --workers died: {loader[0]}"
     if (code := _NOT_MAPPED.search(text)) and _noexec(file := Path(code[1]).resolve()):
         return (
-            f"code cannot be loaded from {shown(str(file))}: its file system is mounted noexec; "
+            f"code cannot be loaded from {shown(file)}: its file system is mounted noexec; "
             "TMPDIR takes a folder elsewhere"
         )
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):

@@ -15,7 +15,8 @@ FRAMEWORK = Framework(
     thread_variables=("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     speed_variables=(
         *("TF_ENABLE_*", "TF_DISABLE_*", "TF_ONEDNN_*", "TF_MKL_*", "TF_USE_*", "TF_FORCE_*"),
-        *("TF_GPU_*", "TF_CUDNN_*", "TF_CUBLAS_*", "TF_DETERMINISTIC_OPS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+        *("TF_GPU_*", "TF_CUDNN_*", "TF_CUBLAS_*", "TF_DETERMINISTIC_OPS"),
+        *("TF_XLA_*", "XLA_FLAGS", "TF_FUNCTION_JIT_COMPILE_DEFAULT", "TF_JIT_COMPILE_REWRITE"),
     ),
     chooses_workers=True,
     # measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap

@@ -16,6 +16,12 @@ from stagebench.case import Case
 from stagebench.frameworks import sockets
 from stagebench.frameworks.contract import UnavailableError
 
+EAGER_SWITCHES = (
+    *("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"),
+    *("TORCHDYNAMO_SUPPRESS_ERRORS", "TORCH_COMPILE_OVERRIDE_BACKENDS"),
+)
+"""Environment variables by which torch runs eagerly what it is to compile, always or where that fails."""
+
 
 class MixedPrecision(nn.Module):
     """A network under autocast: its layers compute in `dtype`; weights and logits stay float32.
@@ -56,10 +62,18 @@ def check(case: Case) -> None:
             f"TMPDIR ({folder}) is too long"
         )
     if case.execution == "compiled" or case.deploy == "compile":
+        if switch := _eager_switch():
+            raise UnavailableError(f"torch.compile may leave the network as it is: {switch} is set")
         if (compiler := _compiler()) and shutil.which(compiler) is None:
             raise UnavailableError(f"torch.compile needs a C++ compiler, and there is no `{compiler}` here")
         if on_gpu and find_spec("triton") is None:
             raise UnavailableError("torch.compile needs Triton for GPUs, which is not installed here")
+
+
+def _eager_switch() -> str | None:
+    """Return which of those variables is set, with its value."""
+    switches = {name: os.environ.get(name, "") for name in EAGER_SWITCHES}
+    return next((f"{name}={value}" for name, value in switches.items() if value not in ("", "0")), None)
 
 
 def _compiler() -> str:
@@ -93,7 +107,10 @@ def compiled(network: nn.Module) -> nn.Module:
     import torch._inductor.config as compiler  # not in the memory of a process that compiles nothing
 
     compiler.force_disable_caches = True
-    return torch.compile(network, dynamic=False)
+    model: nn.Module = torch.compile(network, dynamic=False)
+    if model is network:
+        raise UnavailableError("torch.compile leaves the network as it is: it is switched off")
+    return model
 
 
 def gradient_scaler(case: Case) -> torch.amp.GradScaler | None:
