@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import ast
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import stagebench
 
@@ -53,3 +60,42 @@ def test_every_module_is_in_a_folder_that_the_layers_name():
 
     assert at_the_root == {"__init__.py", "__main__.py", "cli.py"}
     assert folders | {"cli"} == LEVEL.keys()
+
+
+def needed_packages():
+    """Return the names of the packages that this one installs, with all extras, as far as they are here."""
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]
+    asked = chain(project["dependencies"], *project["optional-dependencies"].values())
+    waiting, found = [Requirement(text) for text in asked], set()
+    while waiting:
+        wanted = waiting.pop()
+        key = canonicalize_name(wanted.name), frozenset(wanted.extras)
+        if key in found:
+            continue
+        found.add(key)
+        try:
+            needs = [Requirement(text) for text in requires(wanted.name) or ()]
+        except PackageNotFoundError:  # of an extra that is not installed
+            continue
+        extras = [{"extra": extra} for extra in ("", *wanted.extras)]
+        waiting += [one for one in needs if not one.marker or any(map(one.marker.evaluate, extras))]
+    return {name for name, _ in found}
+
+
+def test_no_module_is_brought_by_two_of_the_packages_that_this_one_needs():
+    """Else it depends on the order in which they were installed which one is imported."""
+    needed = needed_packages()
+    brought = {
+        module: {canonicalize_name(name) for name in names} & needed
+        for module, names in packages_distributions().items()
+        if module.isidentifier()
+    }
+
+    twice = {module: names for module, names in brought.items() if len(names) > 1}
+    assert {module: names for module, names in twice.items() if not is_namespace(module)} == {}
+
+
+def is_namespace(module):
+    """Say whether packages may share a module: it has no file of its own."""
+    spec = find_spec(module)
+    return spec is None or spec.origin is None
