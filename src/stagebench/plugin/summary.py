@@ -61,8 +61,8 @@ def pytest_terminal_summary(
         if journal and journal.path.exists():
             terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
         if _has_run_under_xdist(terminalreporter):
-            told = "no times are taken under pytest-xdist (-n): each case was executed once, and checked"
-            terminalreporter.write_line(f"stagebench: {told}")
+            spread = "no times are taken under pytest-xdist (-n): each case was executed once, and checked"
+            terminalreporter.write_line(f"stagebench: {spread}")
         _report(config, lambda line: terminalreporter.write_line(f"stagebench: {line}"))
 
 
