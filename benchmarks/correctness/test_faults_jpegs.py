@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 
 import gate
 import jpegs
+from jpeg_writer import EXTENDED, Component, Jpeg, Scan, written
 from pair import Pair
 from stagebench.datasets.image_file import checked_image
 from stagebench.datasets.jpeg_structure import structure_fault
@@ -36,10 +37,8 @@ def without(marker, jpeg):
     return parts[0] + b"".join(part[int.from_bytes(part[:2]) :] for part in parts[1:])
 
 
-PLAIN = jpegs.Jpeg(
-    40, 33, tuple(jpegs.Component(number, 1, 1, 0) for number in (1, 2, 3)), (jpegs.Scan((0, 1, 2)),)
-)
-APART = replace(PLAIN, scans=tuple(jpegs.Scan((place,)) for place in range(3)))
+PLAIN = Jpeg(40, 33, tuple(Component(number, 1, 1, 0) for number in (1, 2, 3)), (Scan((0, 1, 2)),))
+APART = replace(PLAIN, scans=tuple(Scan((place,)) for place in range(3)))
 JPEGS = {
     "baseline": encoded(),
     "progressive": encoded(progressive=True),
@@ -53,12 +52,10 @@ JPEGS = {
     "RGB instead of YCbCr": encoded(keep_rgb=True),
     "colour profile and comment": encoded(icc_profile=b"profile", comment=b"comment"),
     "without Huffman tables, as in Motion JPEG": without(b"\xff\xc4", encoded()),
-    "each colour in a scan of its own": jpegs.written(APART),
-    "quantization tables of 16 bits": jpegs.written(
-        replace(PLAIN, process=jpegs.EXTENDED, tables=((300,) * 64,) * 2)
-    ),
+    "each colour in a scan of its own": written(APART),
+    "quantization tables of 16 bits": written(replace(PLAIN, process=EXTENDED, tables=((300,) * 64,) * 2)),
     "bytes after its end": encoded() + encoded(size=(8, 8)),
-    **{f"sampling {factors}": jpegs.written(jpegs.drawn(9, [factors])) for factors in jpegs.USUAL},
+    **{f"sampling {factors}": written(jpegs.drawn(9, [factors])) for factors in jpegs.USUAL},
 }
 
 
@@ -121,7 +118,7 @@ UNSOUND = {
 def test_a_jpeg_that_not_every_decoder_takes_for_the_same_is_refused(tmp_path, fault):
     jpeg, message = UNSOUND[fault]
     root = tree(tmp_path / "data", {"0.jpg": encoded()})
-    (root / "train/cat/bad.jpg").write_bytes(jpegs.written(jpeg))
+    (root / "train/cat/bad.jpg").write_bytes(written(jpeg))
 
     assert f"{root}/train/cat/bad.jpg {message}" in refusal(root)
 
@@ -135,14 +132,14 @@ def test_sampling_factors_that_not_every_decoder_takes_are_refused(factors):
         "is a JPEG whose colours are sampled in an unusual way; allowed are 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1"
     )
 
-    assert structure_fault(jpegs.written(jpegs.drawn(9, [factors]))) == message
+    assert structure_fault(written(jpegs.drawn(9, [factors]))) == message
 
 
 @pytest.mark.parametrize("process", [0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)])
 def test_no_process_is_accepted_but_those_that_every_decoder_has(process):
     message = "is a JPEG in arithmetic, lossless or hierarchical coding; allowed is Huffman coding"
 
-    assert structure_fault(jpegs.written(replace(PLAIN, process=process))) == message
+    assert structure_fault(written(replace(PLAIN, process=process))) == message
 
 
 SEEDS = st.integers(0, 2**64 - 1)
@@ -150,7 +147,7 @@ SEEDS = st.integers(0, 2**64 - 1)
 
 @given(SEEDS)
 def test_a_sound_jpeg_of_any_structure_is_accepted_and_two_decoders_agree_on_its_pixels(seed):
-    jpeg = jpegs.written(jpegs.drawn(seed))
+    jpeg = written(jpegs.drawn(seed))
 
     assert structure_fault(jpeg) == ""
     picture = PillowImage.open(io.BytesIO(jpeg)).convert("RGB")
@@ -167,7 +164,7 @@ def test_a_jpeg_that_lacks_any_scan_or_has_one_twice_is_refused(seed, other):
         for _ in range(1 if number != place else chance.choice([0, 2]))
     ]
 
-    assert structure_fault(jpegs.written(replace(jpeg, scans=tuple(scans)))).startswith("is a damaged JPEG: ")
+    assert structure_fault(written(replace(jpeg, scans=tuple(scans)))).startswith("is a damaged JPEG: ")
 
 
 @given(SEEDS)
