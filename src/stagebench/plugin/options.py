@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentError
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,9 +205,8 @@ def add_option(parser: pytest.Parser, about: str, flag: str, **arguments: Any) -
         UsageError: another plugin has an option of this name.
 
     """
-    group = parser.getgroup(f"stagebench {about}", f"stagebench, {about}")
-    try:
-        group.addoption(flag, **arguments)
-    except (ArgumentError, ValueError):
+    there = (option for group in (parser._anonymous, *parser._groups) for option in group.options)
+    if any(flag in option.names() for option in there):
         told = "another plugin has an option of that name, too; turn the plugin off: -p no:NAME"
-        raise pytest.UsageError(f"{flag} is an option of stagebench; {told}") from None
+        raise pytest.UsageError(f"{flag} is an option of stagebench; {told}")
+    parser.getgroup(f"stagebench {about}", f"stagebench, {about}").addoption(flag, **arguments)
