@@ -18,7 +18,7 @@ from stagebench.frameworks.threads import threads_by
 from stagebench.machine.info import usable_threads
 from stagebench.run import explain, scratch
 from stagebench.run.environments import Environment
-from stagebench.run.launch import surroundings
+from stagebench.run.launch import cleaned
 from stagebench.run.process import WorkerError, WorkerProcess
 from stagebench.run.scratch import scratch_folder
 from stagebench.versions import versions
@@ -59,14 +59,14 @@ def test_what_prints_when_python_starts_is_no_answer(printing, tmp_path, how):
     assert Environment("simulated@1", "simulated", python).missing() is None
     with WorkerProcess("case", tmp_path, python) as worker:
         assert worker.request("unpatch") is None
-    assert (tmp_path / "stderr.txt").read_text().startswith("loaded")
+    assert (tmp_path / "output.txt").read_text().startswith("loaded")
 
 
 @pytest.mark.fault("an interpreter that {fault}", "its case fails with that reason")
 @pytest.mark.parametrize(
     ("fault", "text", "told"),
     [
-        ("says why it does not start", "echo no licence; exit 3", "its last lines on stderr:\nno licence"),
+        ("says why it does not start", "echo no licence; exit 3", "its last lines of output:\nno licence"),
         (
             "closes what it is to answer by",
             f'exec 3>&-; exec {sys.executable} "$@"',
@@ -130,7 +130,7 @@ def test_an_empty_variable_counts_as_unset(tmp_path, small_dataset, monkeypatch)
     empty = {"TF_NUM_INTRAOP_THREADS": "", "KERAS_MAX_EPOCHS": "", "CXX": "", "PYTHONPATH": ":"}
     kept = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
-    assert surroundings({**empty, **kept}) == {**kept, "PYTHONSAFEPATH": "1"}
+    assert cleaned({**empty, **kept}) == {**kept, "PYTHONSAFEPATH": "1"}
     monkeypatch.setenv("STAGEBENCH_SIMULATED", "")
     with WorkerProcess("case", tmp_path) as worker:
         open_pipeline(worker, "simulated", small_dataset, {}).build_model()

@@ -114,7 +114,9 @@ def test_an_undecided_group_gets_further_processes_and_a_decided_one_none(suite,
     processes = processes_of(run)
     assert processes["data_loading"] == 3
     assert processes["training"] in (5, 8, 12, 20)
-    result.stdout.fnmatch_lines("1 of 2 comparisons inconclusive; measuring 2 more processes of training:*")
+    result.stdout.fnmatch_lines(
+        "1 of 2 groups inconclusive; starting 2 more processes of each case of training:*"
+    )
 
 
 def test_a_spent_budget_is_said_and_everything_is_measured_once(suite, monkeypatch):
@@ -124,7 +126,7 @@ def test_a_spent_budget_is_said_and_everything_is_measured_once(suite, monkeypat
     result.assert_outcomes(passed=2)
     assert processes_of(*suite.saved()) == {"training": 3}
     result.stdout.fnmatch_lines(
-        "1 of 1 comparisons inconclusive; what is left of the budget of 0.01 s is too short"
+        "1 of 1 groups inconclusive; what is left of the budget of 0.01 s is too short"
     )
 
 
@@ -134,7 +136,7 @@ def test_who_fixes_the_number_of_processes_has_no_budget(suite, monkeypatch, fix
     result = suite.run(*TWO_CASES, "--stages=training", *fixed, "--max-time=1" if len(fixed) > 1 else "-q")
 
     result.assert_outcomes(passed=2)
-    result.stdout.no_fnmatch_line("*comparisons inconclusive*")
+    result.stdout.no_fnmatch_line("*groups inconclusive*")
 
 
 def test_what_was_continued_is_resumed_with_all_its_processes(suite, monkeypatch):

@@ -41,7 +41,9 @@ def test_a_first_run_is_the_baseline_of_the_next(suite):
     assert "(NOW)" in second.stdout.str()
 
 
-@pytest.mark.parametrize("wanted", ["0042", "no/such/run.json", "Other-Machine/0001", "damaged.json"])
+@pytest.mark.parametrize(
+    "wanted", ["0042", "no/such/run.json", "Other-Machine/0001", "damaged.json", "/0001", "a/**b", "a" * 300]
+)
 def test_a_run_that_is_not_there_or_is_damaged_is_refused(suite, wanted):
     (suite.folder / "damaged.json").write_text("{")
     said = refused(suite.run(*QUICK, f"--benchmark-compare={wanted}"))

@@ -116,6 +116,7 @@ def test_an_option_wins_over_its_preset(suite):
             f"--benchmark-json={'a' * 250}.json",  # as long as a name may be, and longer while it is written
             "cannot be written: File name too long",
         ),
+        (f"--report={'a' * 300}", "cannot be written: File name too long"),
         (
             "--benchmark-histogram=/dev/null/plot",
             "argument --benchmark-histogram: '/dev/null/plot-GROUP.svg' cannot be written: '/dev/null' is",

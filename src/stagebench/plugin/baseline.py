@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,8 @@ def baseline(wanted: str | Literal[True], folder: Path) -> str | Literal[True]:
 
     """
     start = "[0-9][0-9][0-9][0-9]_" if wanted is True else wanted.rstrip("*")
-    if "/" in start or Path(start).is_file() or any((folder / get_machine_id()).glob(f"{start}*.json")):
+    is_path = "/" in start or os.path.isfile(start)  # noqa: PTH113  # `Path` raises: a name too long
+    if is_path or any((folder / get_machine_id()).glob(f"{start}*.json")):
         return wanted
     found = sorted(folder.glob(f"*/{start}*.json"), key=lambda path: path.stat().st_mtime)
     return f"{found[-1].parent.name}/{found[-1].stem}" if found else wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from pytest_benchmark.session import BenchmarkSession
 from stagebench.plugin.baseline import baseline
 from stagebench.plugin.collection import is_measured
 
+DEEPEST = 2
+"""Parts of the name of a saved run: a folder and a file."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     warnings.filterwarnings("ignore", "Can't compare")  # what follows says it, and before the measurement
@@ -19,8 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not wanted:
         return
     storage = config.getoption("benchmark_storage").removeprefix("file://")
-    if wanted is not True and wanted.count("/") > 1 and not Path(wanted).is_file():
-        raise pytest.UsageError(_no_run(wanted, storage))
+    if wanted is not True and not os.path.isfile(wanted):  # noqa: PTH113  # `Path` raises: a name too long
+        path = Path(wanted)
+        strange = path.is_absolute() or len(path.parts) > DEEPEST or "**" in wanted
+        if strange:  # pytest-benchmark raises on these
+            raise pytest.UsageError(_no_run(wanted, storage))
     config.option.benchmark_compare = baseline(wanted, Path(storage))
 
 
@@ -45,8 +52,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
         return []
     if not benchmarks.compared_mapping:
         passes = ", and --benchmark-compare-fail passes" if config.getoption("benchmark_compare_fail") else ""
-        first = f"nothing to compare with yet in {benchmarks.storage}: this run is the baseline"
-        return [f"stagebench: {first}{passes}"]
+        empty = f"nothing to compare with yet in {benchmarks.storage}"
+        return [f"stagebench: {empty}: this run is the baseline{passes}"]
     known = {name for cases in benchmarks.compared_mapping.values() for name in cases}
     absent = sum(item.nodeid not in known for item in measured)
     told = f"stagebench: {absent} of {len(measured)} cases are not in the run to compare with"

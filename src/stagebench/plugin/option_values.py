@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +77,7 @@ def threads(text: str) -> int:
 def file_to_write(text: str) -> Path:
     """Take the path of a file that can be written, so that hours of measuring do not end in a refusal."""
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  # `Path.is_dir` raises where a name is too long
         raise ArgumentTypeError(f"{text!r} is a folder; give the path of a file in it")
     try:
         try_to_write(path)
@@ -88,7 +89,7 @@ def file_to_write(text: str) -> Path:
 def folder_to_write(text: str) -> Path:
     """Take the path of a folder in which files can be written, and make it if it is not there."""
     path = Path(text)
-    if path.exists() and not path.is_dir():
+    if os.path.isfile(path):  # noqa: PTH113  # as above
         raise ArgumentTypeError(f"{text!r} is a file; give the path of a folder")
     file_to_write(str(path / "trace"))
     try:

@@ -130,7 +130,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("--image-size", integer(8), DatasetRequest.image_size, "pixels a side of a stored image"),
         Option("--input-size", integer(16), Workload.input_size, "pixels a side of the model's input"),
         Option("--epochs", integer(1), Workload.epochs, "epochs in a training round"),
-        Option("--learning-rate", positive_number, Workload.learning_rate, "of Adam"),
+        Option("--learning-rate", positive_number, Workload.learning_rate, "learning rate of Adam"),
         Option("--seed", integer(0, 2**32 - 1), Workload.seed, "of all that is random"),
     ),
     "how long, and how sure": (

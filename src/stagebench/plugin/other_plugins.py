@@ -1,4 +1,4 @@
-"""Plugins that end or repeat tests: they leave those alone that measure, or are refused.
+"""Plugins that end or repeat tests: they are kept away from stages, or refused.
 
 The first test of a group measures all its cases: a time limit of the test would end that for each of them,
 and a second try would find what the first one has measured.
@@ -21,14 +21,14 @@ REFUSED = {
     "--forked": "loses what is measured, with the process of its test; leave it out",
 }
 """Of pytest-retry and pytest-forked, by flag: why."""
-SAID = pytest.StashKey[list[str]]()
+NOTICES = pytest.StashKey[list[str]]()
 """What other plugins were asked for, and do not do."""
 
 
 @pytest.hookimpl(trylast=True)  # when all tests that are left measure, or none
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     said: list[str] = []
-    config.stash[SAID] = said
+    config.stash[NOTICES] = said
     if not items or not all(map(is_measured, items)):
         return
     for flag, why in REFUSED.items():
@@ -47,4 +47,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
-    return [f"stagebench: {sentence}" for sentence in config.stash.get(SAID, [])]
+    return [f"stagebench: {sentence}" for sentence in config.stash.get(NOTICES, [])]

@@ -17,7 +17,8 @@ MOST_ROWS = 40
 
 def overview_chart(report: Report) -> Chart:
     """Return a chart of the verdicts of a report's only run; one without values where it has several."""
-    rows = verdict_rows(report.runs[0].groups, report.by_recipe) if len(report.runs) == 1 else []
+    (run, *others) = report.runs or (None,)
+    rows = verdict_rows(run.groups, report.by_recipe, run.not_measured) if run and not others else []
     compared = [(row, row.ratio) for row in rows if row.ratio]
     values: Values = [_value(*one, report) for one in compared] if len(compared) <= MOST_ROWS else []
     lower = min((value["low"] for value in values), default=1)

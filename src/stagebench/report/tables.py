@@ -36,7 +36,7 @@ class Row:
     target: str = ""
     """Where in the page its last cell leads."""
     others: tuple[int, ...] = ()
-    """Further cases that it is about: it is verdict_word as long as one of them is."""
+    """Further cases that it is about: it is shown as long as one of them is."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,8 @@ def epoch_table(report: Report) -> Table:
         losses = result.info.epoch_losses or []
         accuracies = result.info.epoch_accuracies or []
         if losses:
-            verdict_word = (
-                " ".join(f"{loss:.4f}" for loss in losses),
-                " ".join(f"{a:.2%}" for a in accuracies),
-            )
-            rows.append(Row((entry.label, *verdict_word), entry.index))
+            shown = (" ".join(f"{loss:.4f}" for loss in losses), " ".join(f"{a:.2%}" for a in accuracies))
+            rows.append(Row((entry.label, *shown), entry.index))
     columns = ("case", "training loss of each epoch", "training accuracy of each epoch")
     return Table("loss and accuracy", columns, rows)
 
@@ -250,8 +247,8 @@ def not_measured_table(report: Report) -> Table:
 
 def _in_a_line(reason: str) -> str:
     """Return a reason of several lines by the first and the last: of a traceback, what was raised."""
-    first, *more = [line.strip() for line in reason.splitlines() if line.strip()]
-    return f"{first}: {more[-1]}" if more else first
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return ": ".join([*lines[:1], *lines[1:][-1:]])
 
 
 def environment_table(run: Run) -> Table:

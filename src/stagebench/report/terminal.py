@@ -19,6 +19,7 @@ from stagebench.report.verdicts import (
     break_even,
     setting,
     shared_settings,
+    tell_recipes,
     varied_axes,
     verdict_rows,
     verdict_table,
@@ -48,8 +49,7 @@ X_FASTEST = "x fastest: time divided by that of the group's fastest case, with i
 
 def verdict_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
     """Return what all cases share, and where there are two of them a row for each stage and setting."""
-    recipes = {result.case.recipe for group in groups for result in group.results}
-    verdicts = verdict_rows(groups, len(recipes) > 1, missing)
+    verdicts = verdict_rows(groups, tell_recipes(groups, missing), missing)
     shared = wrap(shared_settings(groups, missing), width)
     return [*shared, "", *_verdicts(verdicts, width)] if verdicts else shared
 
@@ -66,7 +66,7 @@ def summary_lines(
     measured.
     """
     judged = groups or groups_of(results)
-    by_recipe, varied = len({result.case.recipe for result in results}) > 1, varied_axes(judged)
+    by_recipe, varied = tell_recipes(judged, missing), varied_axes(judged, missing)
     ordered = sorted(judged, key=lambda group: setting(group, varied))
     lines = ["", *verdict_lines(judged, width, missing)]
     for own, block in groupby(ordered, key=lambda group: setting(group, varied)):

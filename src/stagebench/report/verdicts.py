@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal
 
@@ -38,19 +38,19 @@ class VerdictRow:
     word: Word
     winner: Case
     """Where all have failed, one of them."""
-    name: str
+    name: str = ""
     """The winner's."""
-    before: str
+    before: str = ""
     """What stands before its name: `within 5%: `."""
-    after: str
+    after: str = ""
     """What stands behind it: ` 1.88x faster (1.70 to 2.07)`."""
-    side: str
+    side: str = ""
     """The winner's."""
-    medians: Mapping[str, str]
+    medians: Mapping[str, str] = field(default_factory=dict)
     """Of the fastest case of each side, by the side's name, in the order of the frameworks."""
-    ratio: Ratio | None
+    ratio: Ratio | None = None
     """Time of the side that decides, divided by the winner's; None where it is alone."""
-    cold_start: str
+    cold_start: str = ""
     """How much later the winner starts, and when that has paid off; empty where it does not."""
 
     @property
@@ -151,6 +151,17 @@ def varied_axes(groups: Sequence[Group], missing: Sequence[NotMeasured] = ()) ->
     return found
 
 
+def recipes(groups: Sequence[Group], missing: Sequence[NotMeasured]) -> set[str]:
+    """Return the recipes of what was measured, and of what failed."""
+    cases = [result.case for group in groups for result in group.results]
+    return {case.recipe for case in (*cases, *(one.case for one in failures(missing)))}
+
+
+def tell_recipes(groups: Sequence[Group], missing: Sequence[NotMeasured]) -> bool:
+    """Whether recipes tell cases apart."""
+    return len(recipes(groups, missing)) > 1
+
+
 def setting(group: Group, varied: Collection[str]) -> str:
     """Name the group by the axes in which those of its run differ."""
     return _setting(group.results[0].case, varied)
@@ -165,26 +176,19 @@ def shared_settings(groups: Sequence[Group], missing: Sequence[NotMeasured] = ()
     shared = {axis.title for axis in AXES.values()} - varied_axes(groups, missing)
     cases = [result.case for group in groups for result in group.results]
     texts = dict.fromkeys(text for case in cases for text in case.settings_of(shared))
-    recipes = {case.recipe for case in cases}
-    return ", ".join([*texts, *(recipes if len(recipes) == 1 else ())])
+    alone = recipes(groups, missing)
+    return ", ".join([*texts, *(alone if len(alone) == 1 else ())])
 
 
 def _failed_row(failed: Sequence[NotMeasured], varied: Collection[str], by_recipe: bool) -> VerdictRow:
     """Return the row of a group of which nothing was measured."""
     first = failed[0]
-    setting = _setting(first.case, varied)
     return VerdictRow(
-        words(first.stage),
-        setting,
-        "failed",
-        first.case,
-        _failed(failed, by_recipe),
-        "",
-        "",
-        "",
-        {},
-        None,
-        "",
+        stage=words(first.stage),
+        setting=_setting(first.case, varied),
+        word="failed",
+        winner=first.case,
+        before=_failed(failed, by_recipe),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stagebench.case import Case
 from stagebench.frameworks import DEPLOY, FRAMEWORKS
-from stagebench.run.launch import surroundings
+from stagebench.run.launch import cleaned
 
 _PROBE = """
 import json, os, sys
@@ -119,14 +119,16 @@ def _probe(python: str, imports: tuple[str, ...]) -> dict[str, str] | str:
             text=True,
             timeout=60,
             check=True,
-            env=surroundings(dict(os.environ)),
+            env=cleaned(dict(os.environ)),
         )
         versions: dict[str, str] = json.loads(answer.stdout.rstrip().rpartition("\n")[2])
     except subprocess.TimeoutExpired as late:
         return f"it took longer than {late.timeout:g} s"
     except subprocess.CalledProcessError as failed:
         last = failed.stderr.rstrip().rpartition("\n")[2] or "nothing on stderr"
-        return f"it exited with status {failed.returncode}, {last}"
-    except (OSError, ValueError) as error:
+        return f"it exited with status {failed.returncode}: {last}"
+    except ValueError:
+        return "it printed something else than its versions"
+    except OSError as error:
         return str(error)
     return versions

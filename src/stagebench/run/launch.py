@@ -1,7 +1,8 @@
-"""Makes room for the Python of a worker process, and becomes it. It is run as a script, by its path.
+"""Starts the Python of a worker process so that nothing printed on the way reaches the parent.
 
-Before that Python answers it runs what others have put in its way: a wrapper script, `sitecustomize`, `.pth`
-files. What these print goes to the log, as the pipe by which the process answers waits under another number.
+It is run as a script, by its path. Before that Python answers it runs what others have put in its way: a
+wrapper script, `sitecustomize`, `.pth` files. What these print goes to the log, as the pipe by which the
+process answers waits under another number.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ os.close({PIPE})
 """
 
 
-def surroundings(variables: dict[str, str]) -> dict[str, str]:
-    """Return the environment variables that a Python gets from us, of these.
+def cleaned(variables: dict[str, str]) -> dict[str, str]:
+    """Return these environment variables as a worker process gets them.
 
     One that is empty counts as unset: CI passes on unset variables so, and some libraries take them for
     numbers. Only a list of devices may be empty. Modules of the working folder are not imported, even where
@@ -38,10 +39,10 @@ def main(log: str, *words: str) -> None:
     end = words.index("--")
     settings, (*command, code) = dict(word.split("=", 1) for word in words[:end]), words[end + 1 :]
     os.dup2(1, PIPE)
-    said = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    variables = {**surroundings(dict(os.environ)), **settings}
+    log_file = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(log_file, 1)
+    os.dup2(log_file, 2)
+    variables = {**cleaned(dict(os.environ)), **settings}
     try:
         os.execve(command[0], [*command, TAKE_PIPE + code], variables)  # noqa: S606  # no shell sees it
     except OSError as error:

@@ -25,9 +25,9 @@ from stagebench.frameworks.contract import UnavailableError
 from stagebench.run import launch
 from stagebench.run.wire import decode, encode
 
-STDERR_LINES = 30
-"""How many of its last lines on stderr are shown when a worker process died."""
-STDERR_BYTES = 10_000
+LOG_LINES = 30
+"""How many of the last lines that it printed are shown when a worker process died."""
+LOG_BYTES = 10_000
 """How much of it is looked at."""
 IDLE_SECONDS = 300.0
 """A worker process that is asked for something and computes nothing for so long hangs, or was stopped."""
@@ -101,7 +101,7 @@ class WorkerProcess:
         self.folder = folder
         pinned = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
         own = {"TMPDIR": str(folder), "KERAS_HOME": str(folder)}  # nothing is left elsewhere
-        self._log = folder / "stderr.txt"
+        self._log = folder / "output.txt"
         self._group = execnet.Group()
         try:
             self._log.touch(mode=0o600)
@@ -291,9 +291,9 @@ class WorkerProcess:
 
     def _last_lines(self) -> str:
         with self._log.open("rb") as log:
-            log.seek(max(0, self._log.stat().st_size - STDERR_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()[-STDERR_LINES:]
-        return "\n".join(["its last lines on stderr:", *lines]) if lines else "it wrote nothing to stderr"
+            log.seek(max(0, self._log.stat().st_size - LOG_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+        return "\n".join(["its last lines of output:", *lines]) if lines else "it printed nothing"
 
 
 def _specification(python: str, log: Path, variables: Mapping[str, str]) -> execnet.XSpec:

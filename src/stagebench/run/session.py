@@ -160,11 +160,11 @@ class Session:
         return self._results[group]
 
     def _once(self, group: str, timed: bool) -> Results:
-        """Measure a group. What ends that ends it for all cases, so that the next one does not begin anew."""
+        """Measure a group; if that is ended, all its cases have failed: the next test must not begin anew."""
         stage, cases = self._stages[group], self._groups[group]
         try:
             return self._timed(group, stage, cases) if timed else self._measure(group, stage, cases, False)
-        except BaseException as error:
+        except BaseException as error:  # pytest.fail raises no Exception
             why = str(error) or type(error).__name__
             self._results[group] = dict.fromkeys(cases, Failure(f"its group was not measured: {why}"))
             raise
@@ -183,12 +183,12 @@ class Session:
             nearest = sorted(needs, key=lambda group: needs[group].settles * costs[group])
             fits = (group for group in nearest if MARGIN * needs[group].step * costs[group] <= left)
             chosen = next(fits, None)
-            told = f"{len(needs)} of {len(self._groups)} comparisons inconclusive"
+            told = f"{len(needs)} of {len(self._groups)} groups inconclusive"
             if chosen is None:
                 self._observer.finish(f"{told}; what is left of the budget of {budget:g} s is too short")
                 return
             step = needs[chosen].step
-            self._observer.finish(f"{told}; measuring {step} more processes of {chosen}")
+            self._observer.finish(f"{told}; starting {step} more processes of each case of {chosen}")
             self._continue(chosen, step)
 
     def _continue(self, group: str, more: int) -> None:
