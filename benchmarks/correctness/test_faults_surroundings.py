@@ -92,7 +92,7 @@ def test_why_an_interpreter_of_an_environment_does_not_answer_is_one_sentence(tm
 
     told = Environment("simulated@1", "simulated", python).missing()
 
-    assert told == f"simulated@1: {python} does not answer as a Python: it exited with status 3, no licence"
+    assert told == f"simulated@1: {python} does not answer as a Python: it exited with status 3: no licence"
 
 
 # --- the working folder

@@ -44,7 +44,7 @@ def main(log: str, *words: str) -> None:
     os.dup2(log_file, 2)
     variables = {**cleaned(dict(os.environ)), **settings}
     try:
-        os.execve(command[0], [*command, TAKE_PIPE + code], variables)  # noqa: S606  # no shell sees it
+        os.execvpe(command[0], [*command, TAKE_PIPE + code], variables)  # noqa: S606  # no shell sees it
     except OSError as error:
         sys.exit(f"{command[0]}: {error.strerror}")
 
