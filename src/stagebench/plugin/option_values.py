@@ -89,13 +89,13 @@ def file_to_write(text: str) -> Path:
 def folder_to_write(text: str) -> Path:
     """Take the path of a folder in which files can be written, and make it if it is not there."""
     path = Path(text)
-    if os.path.isfile(path):  # noqa: PTH113  # as above
+    if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112  # as above
         raise ArgumentTypeError(f"{text!r} is a file; give the path of a folder")
-    file_to_write(str(path / "trace"))
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentTypeError(f"{text!r} cannot be made: {error.strerror}") from None
+    file_to_write(str(path / "trace"))
     return path
 
 
