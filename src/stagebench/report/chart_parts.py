@@ -49,7 +49,8 @@ def complete(chart: Chart, report: Report) -> Spec:
         "width": 560,
         "title": {"text": chart.title, "anchor": "start"},
     }
-    ink = {"background": "white", "padding": 12, "config": config("#222222")}
+    padding = {"left": 48, "top": 12, "right": 12, "bottom": 12}  # a reader's font may be wider
+    ink = {"background": "white", "padding": padding, "config": config("#222222")}
     return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", **chart.spec, **data, **ink}
 
 
