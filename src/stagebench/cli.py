@@ -133,7 +133,7 @@ def _add_fail_on(command: argparse.ArgumentParser) -> None:
         "--fail-on",
         type=FailOn.parse,
         default=FailOn(),
-        metavar="slower[:PERCENT%%]",
+        metavar="slower[:PERCENT%]",
         help="what is a regression: every SLOWER (default), one by more than so much, or for a stage of its "
         "own training=slower:20%%; separated by commas",
     )

@@ -21,9 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = SessionOptions.resolve(config.getoption)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from None
-    if all(environment.missing() for environment in config.stash[SETTINGS].environments.values()):
+    reasons = [environment.missing() for environment in config.stash[SETTINGS].environments.values()]
+    if all(reasons):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)
-        raise pytest.UsageError(f"no framework is installed here; try: {commands}")
+        told = "; ".join(reason for reason in reasons if reason)
+        raise pytest.UsageError(told or f"no framework is installed here; try: {commands}")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
