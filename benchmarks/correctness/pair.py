@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from stagebench.case import AXES, Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.networks import DEFAULT
+from stagebench.networks import DEFAULT, NETWORKS
+from stagebench.networks.weights import Weights
 from stagebench.run.process import WorkerProcess
 
 BY_RECIPE = [
@@ -65,6 +67,8 @@ class Pair:
     manifest: Manifest
     recipe: str = "matched"
     network: str = DEFAULT
+    steps: int = 50
+    """Of gradient descent."""
 
     def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
         """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
@@ -75,6 +79,11 @@ class Pair:
             open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
             for framework, worker in self.workers.items()
         ]
+
+    @property
+    def initial_weights(self) -> Callable[[int], Weights]:
+        """What the network starts from, by the seed."""
+        return partial(NETWORKS[self.network].initial_weights, CLASSES, SIZE)
 
     def inspectors(self, precision: str) -> list[Remote]:
         """Return the network's arithmetic in each, at a precision."""

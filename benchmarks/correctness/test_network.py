@@ -53,6 +53,30 @@ def test_parameters_are_271652_of_which_270948_trainable(open_pipeline, recipe):
     assert (total, trainable, total - trainable) == (271_652, 270_948, 704)
 
 
+@pytest.mark.parametrize(
+    ("network", "input_size", "classes", "count"),
+    [
+        ("article", 32, 100, 270_948),
+        ("cifar10", 32, 10, 122_570),  # Keras' own tutorial on this network
+        ("mlp", 28, 10, 302_474),  # (2,352 + 1) x 128 + (128 + 1) x 10
+    ],
+)
+def test_a_network_has_the_published_number_of_trained_parameters(network, input_size, classes, count):
+    shapes = NETWORKS[network].shapes(classes, input_size)
+
+    assert sum(prod(shape) for name, shape in shapes.items() if NETWORKS[network].trainable(name)) == count
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_framework_has_the_variables_that_the_network_states(open_pipeline, network):
+    pipeline = open_pipeline(network=network, classes=10)
+    pipeline.build_model()
+
+    shapes = NETWORKS[network].shapes(10, 32)
+    trained = sum(prod(shape) for name, shape in shapes.items() if NETWORKS[network].trainable(name))
+    assert pipeline.trainable_weights() == trained
+
+
 def test_the_models_last_layer_follows_the_number_of_classes(open_pipeline):
     pipeline = open_pipeline(classes=7)
     pipeline.build_model()
@@ -80,3 +104,16 @@ def test_a_network_counts_its_kernels_and_those_that_litert_leaves_in_float(name
 @pytest.mark.parametrize("folder", [entry.folder for entry in FRAMEWORKS.values() if entry.imports])
 def test_each_framework_builds_each_network(folder, name):
     assert find_spec(f"{folder}.networks.{name}"), f"{folder} has no file networks/{name}.py"
+
+
+def test_what_a_network_was_not_tried_with_is_skipped_with_the_reason(suite):
+    options = ("--networks=mlp", "--recipes=matched,published", "--stages=training,inference", "--cache=on")
+    result = suite.run(*options, "-rs")
+
+    assert result.parseoutcomes()["passed"] == 1  # training by `matched`
+    result.stdout.fnmatch_lines_random(
+        [
+            "*mlp has no recipe published; it is there for article*",
+            "*mlp was not tried in deployment yet; it is there for article*",
+        ]
+    )

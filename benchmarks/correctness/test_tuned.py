@@ -25,7 +25,8 @@ def test_pixels_are_those_of_matched(recipes):
 
 def test_a_training_step_is_that_of_matched(recipes):
     """In float32: there alone TensorFlow's BatchNorm is the fused one."""
-    weights, batches = gate.random_weights("float32"), gate.random_batches("float32", 1)
+    weights = gate.random_weights(recipes[0], "float32")
+    batches = gate.random_batches("float32", 1)
     (losses, after), (other_losses, other_after) = (
         pair.inspectors("float32")[0].train(weights, batches, "sgd", 0.01) for pair in recipes
     )
@@ -36,7 +37,7 @@ def test_a_training_step_is_that_of_matched(recipes):
 
 
 def test_folded_weights_are_the_networks_without_batch_norm():
-    weights = gate.random_weights("float32")
+    weights = gate.off_neutral(NETWORK.initial_weights(100, 32, seed=5), "float32")
     folded = NETWORK.fold_batch_norm(weights)
 
     assert list(folded) == [name for name in weights if not name.startswith("batch_norm")]

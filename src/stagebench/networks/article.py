@@ -16,6 +16,8 @@ class Article(Network):
     """Blocks of convolution, BatchNorm, ReLU and pooling; global average pooling; two dense layers."""
 
     name = "article"
+    recipes = ("published", "matched", "tuned")
+    deployed = True
     channels = (32, 64, 128, 128)
     """Output channels of each block's convolution: 3x3, stride 1, zero padding, with bias."""
     pool = 2
@@ -50,6 +52,10 @@ class Article(Network):
             counts.append(size * size * 9 * width * channels)
             width, size = channels, size // self.pool
         return [*counts, width * self.hidden, self.hidden * classes]
+
+    def changes_nothing(self, name: str) -> bool:
+        """See `Network.changes_nothing`. BatchNorm takes away what a bias before it adds."""
+        return name.startswith("conv") and name.endswith("/bias")
 
     def fold_batch_norm(self, weights: Weights) -> Weights:
         """See `Network.fold_batch_norm`.

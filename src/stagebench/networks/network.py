@@ -20,6 +20,12 @@ class Network(ABC):
     """Also that of its file in this folder, and of its builder's file in each framework."""
     layers_with_kernel: int
     """Convolutions and dense layers: those that multiply."""
+    recipes: tuple[str, ...] = ("matched", "tuned")
+    """That have it: what was published is a form of its own."""
+    adams_apart: float = 1e-4
+    """How far the losses of the frameworks' Adams may be apart after two steps; it was measured."""
+    deployed: bool = False
+    """Whether its deployment was tried in every export format."""
     small_kernels: int = 0
     """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantizes dynamically."""
 
@@ -57,6 +63,10 @@ class Network(ABC):
     def trainable(self, name: str) -> bool:
         """Whether the optimiser updates a variable, which it does not BatchNorm's running statistics."""
         return not name.endswith(("/mean", "/variance"))
+
+    def changes_nothing(self, name: str) -> bool:
+        """Whether training does not depend on a variable, so that its gradient is rounding noise."""
+        return False
 
     def fold_batch_norm(self, weights: Weights) -> Weights:
         """Return the weights of the network that has no BatchNorm and computes the same in inference mode.

@@ -10,6 +10,7 @@ import pytest
 
 from stagebench.case import Case
 from stagebench.machine.info import gpu_names
+from stagebench.networks import NETWORKS
 from stagebench.plugin.replay import recorded_seconds
 from stagebench.plugin.session_options import SETTINGS
 from stagebench.run.environments import Environment
@@ -54,12 +55,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
-    reason = environment.lacks(case)
+    reason = environment.lacks(case) or _not_of_network(case)
     if case.precision == "float16" and case.device == "cpu":
         reason = "float16 is for GPUs: on a CPU it is emulated, at a tenth of the speed; bfloat16 is not"
     if case.device == "cuda" and not gpu_names():
         reason = "no NVIDIA GPU here: nvidia-smi lists none"
     return [pytest.mark.skip(reason=reason)] if reason else []
+
+
+def _not_of_network(case: Case) -> str | None:
+    """Say why a case's network cannot be measured so, or None."""
+    if case.network is None:
+        return None
+    network = NETWORKS[case.network]
+    if case.recipe not in network.recipes:
+        having = [name for name, other in NETWORKS.items() if case.recipe in other.recipes]
+        return f"{network.name} has no recipe {case.recipe}; it is there for {', '.join(having)}"
+    if case.deploy and not network.deployed:
+        having = [name for name, other in NETWORKS.items() if other.deployed]
+        return f"{network.name} was not tried in deployment yet; it is there for {', '.join(having)}"
+    return None
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m, so that only what is left counts

@@ -33,8 +33,8 @@ class Inspector:
     def loss_and_gradients(self, weights: Weights, images: Array, labels: Array) -> tuple[float, Weights]:
         models.set_weights(self.model, weights)
         training.compile_model(self.recipe, self.model, learning_rate=0.0)
-        loss, gradients = self._loss_and_gradients(images, labels)
         names = [name for name in weights if self.network.trainable(name)]
+        loss, gradients = self._loss_and_gradients(images, labels, models.variables(self.model, names))
         return float(loss), {name: g.numpy() for name, g in zip(names, gradients, strict=True)}
 
     def train(
@@ -46,7 +46,7 @@ class Inspector:
         stepper = adam if optimizer == "adam" else keras.optimizers.SGD(learning_rate)
         losses = []
         for images, labels in batches:
-            loss, gradients = self._loss_and_gradients(images, labels)
+            loss, gradients = self._loss_and_gradients(images, labels, self.model.trainable_variables)
             stepper.apply(gradients, self.model.trainable_variables)
             losses.append(float(loss))
         return losses, models.get_weights(self.model, self.shapes)
@@ -61,12 +61,14 @@ class Inspector:
             path.append(variable.numpy().copy())
         return path
 
-    def _loss_and_gradients(self, images: Array, labels: Array) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _loss_and_gradients(
+        self, images: Array, labels: Array, variables: list[keras.Variable]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         one_hot = tf.one_hot(labels, self.classes, dtype=self.precision)
         with tf.GradientTape() as tape:
             logits = self.model(self._images(images), training=True)
             loss = self.model.compute_loss(y=one_hot, y_pred=logits)
-        return loss, tape.gradient(loss, self.model.trainable_variables)
+        return loss, tape.gradient(loss, [variable.value for variable in variables])
 
     def _images(self, images: Array) -> tf.Tensor:
         return tf.cast(images, self.precision)

@@ -11,6 +11,16 @@ import keras
 from stagebench.networks import Network
 from stagebench.networks.weights import Weights
 
+VARIABLES = {
+    "kernel": "kernel",
+    "bias": "bias",
+    "scale": "gamma",
+    "offset": "beta",
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+}
+"""What Keras calls the variables of a layer."""
+
 
 def builder(network: Network) -> ModuleType:
     """Return the file of `networks/` that has `build` and `KINDS` of this network."""
@@ -28,11 +38,20 @@ def set_precision(model: keras.Model, precision: str) -> None:
             layer.dtype_policy = policy
 
 
+def variables(model: keras.Model, names: Iterable[str]) -> list[keras.Variable]:
+    """Return variables by their canonical names, which are those of the layers."""
+    layers = {layer.name: layer for layer in model.layers}
+    placed = (name.split("/") for name in names)
+    return [getattr(layers[layer], VARIABLES[variable]) for layer, variable in placed]
+
+
 def get_weights(model: keras.Model, names: Iterable[str]) -> Weights:
-    """Return copies of the model's variables by their canonical names, which are given in order."""
-    return dict(zip(names, model.get_weights(), strict=True))
+    """Return copies of the model's variables by their canonical names."""
+    names = list(names)
+    return {name: value.numpy() for name, value in zip(names, variables(model, names), strict=True)}
 
 
 def set_weights(model: keras.Model, weights: Weights) -> None:
     """Give the model's variables new values."""
-    model.set_weights(list(weights.values()))
+    for variable, value in zip(variables(model, weights), weights.values(), strict=True):
+        variable.assign(value)

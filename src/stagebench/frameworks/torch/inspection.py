@@ -42,8 +42,7 @@ class Inspector:
         names = [name for name in weights if self.network.trainable(name)]
         gradients = [parameter.grad.numpy() for parameter in self.model.parameters()]
         return loss.item(), {
-            name: models.to_canonical(gradient).copy()
-            for name, gradient in zip(names, gradients, strict=True)
+            name: models.to_canonical(name, gradient) for name, gradient in zip(names, gradients, strict=True)
         }
 
     def train(

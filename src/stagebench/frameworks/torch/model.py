@@ -43,24 +43,31 @@ def _leave_as_it_is(layer: nn.Module) -> None:
 def get_weights(model: nn.Module, names: Iterable[str]) -> Weights:
     """Return copies of the model's variables by their canonical names, which are given in order."""
     values = (value.detach().cpu().numpy() for value in _variables(model))
-    return {name: to_canonical(value).copy() for name, value in zip(names, values, strict=True)}
+    return {name: to_canonical(name, value) for name, value in zip(names, values, strict=True)}
 
 
 @torch.no_grad()
 def set_weights(model: nn.Module, weights: Weights) -> None:
     """Give the model's variables new values."""
-    for variable, value in zip(_variables(model), weights.values(), strict=True):
-        variable.copy_(torch.from_numpy(from_canonical(value)))
+    for variable, (name, value) in zip(_variables(model), weights.items(), strict=True):
+        variable.copy_(torch.from_numpy(from_canonical(name, value)))
 
 
-def to_canonical(value: Any) -> Any:
-    """Turn [out, in, height, width] into [height, width, in, out] and [out, in] into [in, out]."""
-    return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+def to_canonical(name: str, value: Any) -> Any:
+    """Copy a variable into canonical layout.
+
+    A kernel [out, in, height, width] becomes [height, width, in, out], and [out, in] becomes [in, out].
+    """
+    if name.endswith("/kernel"):
+        value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+    return value.copy()
 
 
-def from_canonical(value: Any) -> Any:
+def from_canonical(name: str, value: Any) -> Any:
     """Undo `to_canonical`."""
-    return value.transpose(3, 2, 0, 1).copy() if value.ndim == 4 else value.T.copy()
+    if name.endswith("/kernel"):
+        value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
+    return value.copy()
 
 
 def _variables(model: nn.Module) -> list[Tensor]:

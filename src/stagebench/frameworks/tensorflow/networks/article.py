@@ -31,17 +31,17 @@ def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -
     the network that takes the weights of `Network.fold_batch_norm`.
     """
     stack = [layers.Input((input_size, input_size, 3))]
-    for channels in NETWORK.channels:
-        stack.append(layers.Conv2D(channels, kernel_size=3, padding="same"))
+    for number, channels in enumerate(NETWORK.channels, start=1):
+        stack.append(layers.Conv2D(channels, kernel_size=3, padding="same", name=f"conv{number}"))
         if batch_norm:
-            stack.append(NORMALIZATION[recipe](**BATCH_NORM[recipe]))
+            stack.append(NORMALIZATION[recipe](**BATCH_NORM[recipe], name=f"batch_norm{number}"))
         stack += [layers.ReLU(), layers.MaxPooling2D(NETWORK.pool)]
     return keras.Sequential(
         [
             *stack,
             layers.GlobalAveragePooling2D(),
-            layers.Dense(NETWORK.hidden, activation="relu"),
-            layers.Dense(classes),
+            layers.Dense(NETWORK.hidden, activation="relu", name="dense1"),
+            layers.Dense(classes, name="dense2"),
         ]
     )
 
