@@ -19,10 +19,10 @@ from hypothesis import settings
 from pair import Pair, Remote
 from stagebench.case import AXES
 from stagebench.datasets.manifest import Manifest
+from stagebench.datasets.processors import usable_threads
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
-from stagebench.machine.info import usable_threads
 from stagebench.plugin.session_options import SessionOptions
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerError, WorkerProcess

@@ -19,8 +19,8 @@ import pytest
 from alive import is_alive
 from pair import Pair
 from stagebench.datasets.locks import locked, try_lock
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks import INSTALLED
-from stagebench.machine.info import usable_threads
 from stagebench.run import process as process_module
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from pair import open_pipeline
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks import INSTALLED, sockets
 from stagebench.frameworks.contract import UnavailableError
 from stagebench.frameworks.threads import threads_by
-from stagebench.machine.info import usable_threads
 from stagebench.run import explain, scratch
 from stagebench.run.environments import Environment
 from stagebench.run.launch import cleaned

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stagebench.case import Case, Workload
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks.contract import RuntimeInfo
-from stagebench.machine.info import usable_threads
 from stagebench.machine.peak_rates import RESOURCES
 from stagebench.networks.article import NETWORK
 from stagebench.run.peak import PeakRates, peak_seconds

@@ -110,7 +110,7 @@ def test_what_a_network_was_not_tried_with_is_skipped_with_the_reason(suite):
     options = ("--networks=mlp", "--recipes=matched,published", "--stages=training,inference", "--cache=on")
     result = suite.run(*options, "-rs")
 
-    assert result.parseoutcomes()["passed"] == 1  # training by `matched`
+    assert result.parseoutcomes()["passed"] == 1  # training, the `matched` recipe
     result.stdout.fnmatch_lines_random(
         [
             "*mlp has no recipe published; it is there for article*",

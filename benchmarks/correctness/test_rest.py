@@ -9,8 +9,8 @@ import time
 import pytest
 
 from stagebench.case import Case, Workload
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.machine.info import usable_threads
 from stagebench.run import clock
 from stagebench.run.process import WorkerProcess
 

@@ -16,13 +16,9 @@ from stagebench.machine.errors import StorageError
 from stagebench.machine.files import write
 from stagebench.report.comparison import comparison_of, json_of, markdown_of, text_of
 from stagebench.report.markdown import markdown
-from stagebench.report.output import (
-    append_to_step_summary,
-    format_of,
-    write_charts,
-    write_report,
-)
+from stagebench.report.output import format_of, write_charts, write_report
 from stagebench.report.report import Report
+from stagebench.report.step_summary import append_to_step_summary
 from stagebench.results.file import RunError, read_run
 from stagebench.statistics.comparison import FailOn, exit_code
 from stagebench.versions.versions import (

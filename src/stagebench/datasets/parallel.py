@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from stagebench.datasets.errors import DatasetError
+from stagebench.datasets.processors import usable_threads
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -20,7 +21,7 @@ _Item = TypeVar("_Item")
 
 def processes_for(items: int, items_per_process: int) -> int:
     """Return how many processes are worth their start; 0: the calling process does it alone."""
-    processes = min(_available_cpus(), items // items_per_process)
+    processes = min(usable_threads(), items // items_per_process)
     return processes if processes > 1 else 0
 
 
@@ -83,11 +84,6 @@ def _die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-def _available_cpus() -> int:
-    # Affinity counts the processors that this process may use, where the platform tells.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def chunks(items: Sequence[_Task], size: int) -> list[Sequence[_Task]]:

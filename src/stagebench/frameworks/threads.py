@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 
+from stagebench.datasets.processors import usable_threads
+
 
 def threads_by(variable: str) -> int:
     """Return the number that the variable begins with (`4,2`: four, and two within each), if it has one.
 
     Else there is one thread for each processor that this process may use.
     """
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     number = re.match(r"\s*\d+", os.environ.get(variable, ""))
-    return int(number[0] if number else 0) or usable or 1
+    return int(number[0] if number else 0) or usable_threads()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
 
 SPEED_VARIABLES = (
@@ -48,8 +48,7 @@ class SpeedConditions:
 
 def speed_conditions(environment: Mapping[str, str]) -> SpeedConditions:
     """Return the conditions of this process, which was started with these environment variables."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return SpeedConditions(speed_variables(environment), cpu_quota(), usable or 1, tracers())
+    return SpeedConditions(speed_variables(environment), cpu_quota(), usable_threads(), tracers())
 
 
 def speed_variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import cpuinfo
 import psutil
 
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks import FRAMEWORKS, THREAD_VARIABLES
 from stagebench.machine.conditions import cpu_quota, speed_variables
 
@@ -60,13 +61,6 @@ def cpu_name() -> str:
     """Model name of the processor."""
     info = _cpu_info()
     return str(info.get("brand_raw") or info.get("arch_string_raw") or platform.processor())
-
-
-def usable_threads() -> int:
-    """Count the processors that this process may use, which can be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stagebench.networks.network import Network
+from stagebench.networks.network import Network, Shapes, dense_shapes
 from stagebench.networks.weights import Weights
 
 
@@ -31,8 +31,8 @@ class Article(Network):
     layers_with_kernel = len(channels) + 2
     small_kernels = 1  # the first convolution's
 
-    def shapes(self, classes: int, input_size: int) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
+    def shapes(self, classes: int, input_size: int) -> Shapes:
+        shapes: Shapes = {}
         width = 3
         for number, channels in enumerate(self.channels, start=1):
             shapes[f"conv{number}/kernel"] = (3, 3, width, channels)
@@ -40,11 +40,7 @@ class Article(Network):
             for variable in ("scale", "offset", "mean", "variance"):
                 shapes[f"batch_norm{number}/{variable}"] = (channels,)
             width = channels
-        for number, units in enumerate((self.hidden, classes), start=1):
-            shapes[f"dense{number}/kernel"] = (width, units)
-            shapes[f"dense{number}/bias"] = (units,)
-            width = units
-        return shapes
+        return shapes | dense_shapes(width, self.hidden, classes)
 
     def multiply_adds(self, classes: int, input_size: int) -> list[int]:
         counts, width, size = [], 3, input_size

@@ -5,7 +5,7 @@ The comparison's two sides are not alike; this is its Keras side, the one with t
 
 from __future__ import annotations
 
-from stagebench.networks.network import Network
+from stagebench.networks.network import Network, Shapes, dense_shapes
 
 
 class Cifar10(Network):
@@ -34,19 +34,14 @@ class Cifar10(Network):
         """Return the width of what the first dense layer takes."""
         return self.sizes(input_size)[-1] ** 2 * self.channels[-1]
 
-    def shapes(self, classes: int, input_size: int) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
+    def shapes(self, classes: int, input_size: int) -> Shapes:
+        shapes: Shapes = {}
         width = 3
         for number, channels in enumerate(self.channels, start=1):
             shapes[f"conv{number}/kernel"] = (3, 3, width, channels)
             shapes[f"conv{number}/bias"] = (channels,)
             width = channels
-        width = self.features(input_size)
-        for number, units in enumerate((self.hidden, classes), start=1):
-            shapes[f"dense{number}/kernel"] = (width, units)
-            shapes[f"dense{number}/bias"] = (units,)
-            width = units
-        return shapes
+        return shapes | dense_shapes(self.features(input_size), self.hidden, classes)
 
     def multiply_adds(self, classes: int, input_size: int) -> list[int]:
         counts, width = [], 3

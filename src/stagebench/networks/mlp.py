@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stagebench.networks.network import Network
+from stagebench.networks.network import Network, Shapes, dense_shapes
 
 
 class Mlp(Network):
@@ -14,13 +14,8 @@ class Mlp(Network):
     layers_with_kernel = 2
     adams_apart = 1e-3  # 4.6e-4
 
-    def shapes(self, classes: int, input_size: int) -> dict[str, tuple[int, ...]]:
-        return {
-            "dense1/kernel": (input_size * input_size * 3, self.hidden),
-            "dense1/bias": (self.hidden,),
-            "dense2/kernel": (self.hidden, classes),
-            "dense2/bias": (classes,),
-        }
+    def shapes(self, classes: int, input_size: int) -> Shapes:
+        return dense_shapes(input_size * input_size * 3, self.hidden, classes)
 
     def multiply_adds(self, classes: int, input_size: int) -> list[int]:
         return [input_size * input_size * 3 * self.hidden, self.hidden * classes]

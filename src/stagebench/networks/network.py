@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
 
 import numpy as np
 
 from stagebench.networks.weights import Weights
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def dense_shapes(*widths: int) -> Shapes:
+    """Return names and shapes of dense layers, by what the first takes and what each of them returns."""
+    shapes: Shapes = {}
+    for number, (width, units) in enumerate(pairwise(widths), start=1):
+        shapes[f"dense{number}/kernel"] = (width, units)
+        shapes[f"dense{number}/bias"] = (units,)
+    return shapes
 
 
 class Network(ABC):
@@ -30,7 +42,7 @@ class Network(ABC):
     """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantizes dynamically."""
 
     @abstractmethod
-    def shapes(self, classes: int, input_size: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, classes: int, input_size: int) -> Shapes:
         """Canonical names and shapes of all variables, in the order of the layers."""
 
     @abstractmethod

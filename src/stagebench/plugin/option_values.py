@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stagebench.datasets.files import try_to_write
-from stagebench.machine.info import usable_threads
+from stagebench.datasets.processors import usable_threads
 from stagebench.statistics.verdict import LEAST_SMALLEST
 
 Parser = Callable[[str], Any]

@@ -18,6 +18,7 @@ from stagebench.plugin.saved_run import RECORD
 from stagebench.report.conditions import condition_sentences
 from stagebench.report.formats import about
 from stagebench.report.report import Report
+from stagebench.report.step_summary import STEP_SUMMARY, append_to_step_summary
 from stagebench.report.terminal import skipped_lines, summary_lines, verdict_lines
 from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
@@ -97,11 +98,11 @@ def _report(config: pytest.Config, say: Callable[[str], object]) -> None:
         if path:
             say(f"no report in {path}: nothing was measured")
         return
-    on_github = os.environ.get("GITHUB_STEP_SUMMARY")
+    on_github = os.environ.get(STEP_SUMMARY)
     if not (path or on_github):
         return
     from stagebench.report.markdown import markdown
-    from stagebench.report.output import append_to_step_summary, format_of, write_report  # 0.2 s
+    from stagebench.report.output import format_of, write_report  # 0.2 s
 
     report = Report([record.run()])
     with exit_if_impossible():

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stagebench.case import Case, Workload
+from stagebench.datasets.processors import usable_threads
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.machine.info import has_avx512, usable_threads
+from stagebench.machine.info import has_avx512
 from stagebench.run.pool import WorkerPool
 from stagebench.run.process import Patience, WorkerError, WorkerProcess
 from stagebench.run.sample import Measurement

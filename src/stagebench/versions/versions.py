@@ -16,7 +16,7 @@ import pytest
 from stagebench.datasets.cache import default_cache_folder
 from stagebench.machine.files import write
 from stagebench.report.comparison import Comparison, comparison_of, json_of, markdown_of, text_of
-from stagebench.report.output import STEP_SUMMARY, append_to_step_summary
+from stagebench.report.step_summary import STEP_SUMMARY, append_to_step_summary
 from stagebench.results.file import read_run
 from stagebench.results.run import Run
 from stagebench.run.aa_copy import AGAIN

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
 from stagebench.frameworks.torch.networks.flatten import FlattenPixels
+from stagebench.frameworks.torch.networks.relu import RELU
 from stagebench.networks.mlp import NETWORK
-
-RELU: Mapping[str, Mapping[str, Any]] = {"matched": {}, "tuned": {"inplace": True}}
 
 
 def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -> nn.Sequential:
