@@ -10,7 +10,7 @@ from saved_runs import deployed_run, saved_run
 from saved_runs import matrix as of_both
 from stagebench.article.tables import article_tables
 from stagebench.article.write_up import sides
-from stagebench.case import AXES, Axis, Case, from_plain, plain
+from stagebench.case import AXES, Case, from_plain, plain
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.plugin.options import OPTIONS
 from stagebench.plugin.session_options import SessionOptions
@@ -82,13 +82,13 @@ def test_the_options_to_copy_measure_the_case_again_and_no_other():
     assert cases("training", ("torch",), **asked) == [case]
 
 
-def test_a_value_that_one_framework_implements_is_measured_in_it_alone(monkeypatch):
-    axis = Axis("", "--fusion", values=("off", "on"), of_frameworks=True, name="fusion", default="off")
-    torch, tensorflow = (replace(FRAMEWORKS[name]) for name in ("torch", "tensorflow"))
-    torch = replace(torch, implements={"fusion": ("on",)})
+def test_a_value_that_a_framework_does_not_implement_is_refused_with_the_option_that_asks_for_it():
+    torch = replace(FRAMEWORKS["torch"], implements={"schedule": ("one_cycle",), "accumulate": ("any",)})
 
-    assert torch.values(axis, ("off", "on")) == ["off", "on"]
-    assert tensorflow.values(axis, ("off", "on")) == ["off"]
+    assert torch.has_no(replace(CASE, schedule="one_cycle", accumulate=4)) is None
+    assert torch.has_no(replace(CASE, schedule="one_cycle_step")) == (
+        "PyTorch has no --schedule=one_cycle_step here"
+    )
 
 
 def test_fields_of_newer_versions_are_passed_over_and_missing_ones_have_their_defaults():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Trait = Literal["loads_data", "has_model", "computes", "deploys"]
+Trait = Literal["loads_data", "has_model", "builds", "trains", "computes", "deploys"]
 """What a stage does that decides which axes apply to it; see `stages.stage.Stage`."""
 
 
@@ -34,7 +34,8 @@ class Axis:
     words: tuple[str, ...] = ()
     """What may stand for a number in a case."""
     of_frameworks: bool = False
-    """Whether a value other than the default exists only in frameworks whose entry names it."""
+    """Whether a value other than the default exists only in frameworks whose entry names it; elsewhere its
+    cases are skipped with the reason."""
     id: str = "{}"
     """How a test id has its value."""
     text: str = "{}"

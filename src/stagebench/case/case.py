@@ -121,6 +121,78 @@ class Case:
         separates=True,
         later=True,
     )
+    api: str = axis(
+        "sequential",
+        help="how a model is put together",
+        option="--api",
+        values=("sequential", "functional", "subclass"),
+        traits=("builds",),
+        of_frameworks=True,
+        later=True,
+    )
+    loop: str = axis(
+        "default",
+        help="training loop",
+        option="--loop",
+        values=("default", "custom"),
+        traits=("trains",),
+        of_frameworks=True,
+        later=True,
+        id="{}_loop",
+        text="{} loop",
+        label=" {} loop",
+    )
+    schedule: str = axis(
+        "constant",
+        help="learning rate",
+        option="--schedule",
+        values=("constant", "one_cycle", "one_cycle_step"),
+        traits=("trains",),
+        of_frameworks=True,
+        later=True,
+    )
+    accumulate: int = axis(
+        1,
+        help="batches whose gradients make an update",
+        option="--accumulate",
+        least=1,
+        traits=("trains",),
+        of_frameworks=True,
+        later=True,
+        id="accumulate{}",
+        text="accumulate {}",
+        label=" accumulate {}",
+    )
+    logging: str = axis(
+        "none",
+        help="what training writes to files",
+        option="--logging",
+        values=("none", "tensorboard"),
+        traits=("trains",),
+        of_frameworks=True,
+        later=True,
+    )
+    normalize: str = axis(
+        "none",
+        help="half: pixels from -1 to 1",
+        option="--normalize",
+        values=("none", "half"),
+        traits=("loads_data",),
+        of_frameworks=True,
+        later=True,
+        id="normalize_{}",
+        text="normalize {}",
+        label=" normalize {}",
+    )
+    placement: str = axis(
+        "single",
+        help="devices of one model",
+        option="--placement",
+        values=("single", "split"),
+        traits=("trains",),
+        of_frameworks=True,
+        later=True,
+    )
 
     @property
     def id(self) -> str:

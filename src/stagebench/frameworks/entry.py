@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from stagebench.case import Axis
+from stagebench.case import AXES, Axis, Case
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Framework:
     export_formats: tuple[ExportFormat, ...] = ()
     """The first one is the framework's own."""
     implements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of the axes that are `of_frameworks`, the values beside the default that it has."""
+    """Of the axes that are `of_frameworks`, the values beside the default that it has; of numbers, `any`."""
 
     @property
     def folder(self) -> str:
@@ -97,10 +97,19 @@ class Framework:
         if axis.name == "deploy":
             return [form.name for form in self.export_formats if not asked or form.name in asked]
         own = self.defaults.get(axis.name, axis.default)
-        asked = [axis.default if value == own else value for value in asked]
-        if axis.of_frameworks:
-            return [value for value in asked if value in (axis.default, *self.implements.get(axis.name, ()))]
-        return asked
+        return [axis.default if value == own else value for value in asked]
+
+    def has_no(self, case: Case) -> str | None:
+        """Name an axis whose value in a case the framework does not implement, or None."""
+        for axis in AXES.values():
+            value = getattr(case, axis.name)
+            if axis.of_frameworks and axis.named(value) and not self._implements(axis, value):
+                return f"{self.title} has no {axis.option}={value} here"
+        return None
+
+    def _implements(self, axis: Axis, value: Any) -> bool:
+        implemented = self.implements.get(axis.name, ())
+        return value in implemented or "any" in implemented
 
     def export_format(self, name: str) -> ExportFormat:
         """Return the export format of this name."""

@@ -64,6 +64,8 @@ class Environment:
 
     def lacks(self, case: Case) -> str | None:
         """Say why a case cannot run in the environment, or None when all that it needs is there."""
+        if reason := FRAMEWORKS[self.framework].has_no(case):
+            return f"{case.label(by_recipe=False)}: {reason}"
         if not case.deploy:
             return self.missing(case.recipe)
         form = FRAMEWORKS[self.framework].export_format(case.deploy)

@@ -18,7 +18,7 @@ class ModelBuilding(Stage):
     name = "model_building"
     order = 2
     colour = "#cc79a7"
-    traits = ("has_model",)
+    traits = ("has_model", "builds")
 
     def run(self) -> None:
         self.pipeline.build_model()

@@ -21,7 +21,7 @@ class Training(Stage):
     name = "training"
     order = 3
     colour = "#d9700a"
-    traits = ("loads_data", "has_model", "computes")
+    traits = ("loads_data", "has_model", "builds", "trains", "computes")
 
     def set_up(self) -> None:
         self.pipeline.build_model()
