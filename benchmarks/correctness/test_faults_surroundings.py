@@ -111,7 +111,7 @@ def test_modules_of_the_working_folder_are_not_imported(tmp_path, monkeypatch, p
         assert worker.request("unpatch") is None
         with pytest.raises(WorkerError, match="No module named 'of_nobody'"):
             worker.request("patch", target="of_nobody:name", replacement="1")
-    missing = Environment("simulated@1", "simulated", python).missing(deployment=("of_nobody",))
+    missing = Environment("simulated@1", "simulated", python).missing(modules=("of_nobody",))
     assert "of_nobody not installed there" in (missing or "")
 
 

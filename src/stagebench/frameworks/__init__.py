@@ -10,7 +10,7 @@ from stagebench.case import Axis
 from stagebench.frameworks import simulated, tensorflow, torch
 from stagebench.frameworks.entry import ExportFormat, Framework
 
-__all__ = ["DEPLOY", "FRAMEWORKS", "INSTALLED", "THREAD_VARIABLES", "ExportFormat", "Framework", "values_of"]
+__all__ = ["EXTRA", "FRAMEWORKS", "INSTALLED", "THREAD_VARIABLES", "ExportFormat", "Framework", "values_of"]
 
 FRAMEWORKS = {entry.name: entry for entry in (torch.FRAMEWORK, tensorflow.FRAMEWORK, simulated.FRAMEWORK)}
 """Every framework by name. `simulated` computes next to nothing: the suite's own tests run on it."""
@@ -26,8 +26,8 @@ THREAD_VARIABLES = (
 )
 """Environment variables from which the libraries under the frameworks take their number of threads."""
 
-DEPLOY = "pip install 'stagebench[deploy]'"
-"""Command that installs what export formats need beside the frameworks."""
+EXTRA = "pip install 'stagebench[{}]'"
+"""Command that installs what is needed beside the frameworks: `deploy` by export formats."""
 
 
 def values_of(axis: Axis) -> tuple[str, ...]:

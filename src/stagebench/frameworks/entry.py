@@ -79,6 +79,9 @@ class Framework:
     """The first one is the framework's own."""
     implements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the axes that are `of_frameworks`, the values beside the default that it has; of numbers, `any`."""
+    axis_imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By axis, top-level modules that its values beside the default need; this package's extra of the axis's
+    name brings them."""
 
     @property
     def folder(self) -> str:

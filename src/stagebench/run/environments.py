@@ -12,8 +12,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from stagebench.case import Case
-from stagebench.frameworks import DEPLOY, FRAMEWORKS
+from stagebench.case import AXES, Case
+from stagebench.frameworks import EXTRA, FRAMEWORKS
 from stagebench.run.launch import cleaned
 
 _PROBE = """
@@ -64,31 +64,40 @@ class Environment:
 
     def lacks(self, case: Case) -> str | None:
         """Say why a case cannot run in the environment, or None when all that it needs is there."""
-        if reason := FRAMEWORKS[self.framework].has_no(case):
+        framework = FRAMEWORKS[self.framework]
+        if reason := framework.has_no(case):
             return f"{case.label(by_recipe=False)}: {reason}"
         if not case.deploy:
+            for name, needed in framework.axis_imports.items():
+                if AXES[name].named(getattr(case, name)) and (
+                    lack := self.missing(case.recipe, needed, name)
+                ):
+                    return lack
             return self.missing(case.recipe)
-        form = FRAMEWORKS[self.framework].export_format(case.deploy)
+        form = framework.export_format(case.deploy)
         needed = (*form.imports, *(form.quantize_imports if case.quantize != "none" else ()))
         reason = form.refuses.get(case.quantize)
         if form.cpu_only and case.device != "cpu":
             reason = "runs on the CPU alone"
         return f"{case.label(by_recipe=False)}: {reason}" if reason else self.missing(case.recipe, needed)
 
-    def missing(self, recipe: str = "matched", deployment: tuple[str, ...] = ()) -> str | None:
+    def missing(
+        self, recipe: str = "matched", modules: tuple[str, ...] = (), extra: str = "deploy"
+    ) -> str | None:
         """Say why a recipe cannot run in the environment, or None when all that it needs is there.
 
-        `deployment` are modules that an export format needs.
+        `modules` are what is needed beside the framework; `extra` is that of this package which brings them.
         """
         framework = FRAMEWORKS[self.framework]
         if self.python == sys.executable:  # all but these is there with this package
-            absent = [name for name in deployment if find_spec(name) is None]
+            absent = [name for name in modules if find_spec(name) is None]
+            install = EXTRA.format(extra)
             lack = (
-                f"{self.name}: {' and '.join(absent)} not installed here; try: {DEPLOY}" if absent else None
+                f"{self.name}: {' and '.join(absent)} not installed here; try: {install}" if absent else None
             )
             return framework.missing() or lack
         tuned = framework.tuned_imports if recipe == "tuned" else ()
-        needed = (*framework.imports, *NEEDED, *tuned, *deployment)
+        needed = (*framework.imports, *NEEDED, *tuned, *modules)
         found = _probe(self.python, needed)
         if isinstance(found, str):
             return f"{self.name}: {self.python} does not answer as a Python: {found}"
