@@ -11,8 +11,8 @@ from stagebench.frameworks.contract import Epoch, WatchedEpoch
 from stagebench.networks import NETWORKS
 from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
-BATCHES_TO_LEARN = 5
-"""Batches an epoch from which on its loss falls: the first step or two may raise it."""
+UPDATES_TO_LEARN = 5
+"""Updates an epoch from which on its loss falls: the first one or two may raise it."""
 
 
 class Training(Stage):
@@ -53,7 +53,7 @@ class Training(Stage):
     @classmethod
     def validate(cls, ran: Executions) -> Iterator[str]:
         expected = ran.workload.epochs * len(ran.manifest.train)
-        learns = len(ran.manifest.train) >= BATCHES_TO_LEARN * ran.case.batch_size
+        learns = len(ran.manifest.train) >= UPDATES_TO_LEARN * ran.case.batch_size * ran.case.accumulate
         for outcome in ran.outcomes:
             images, losses = outcome["images"], outcome["losses"]
             if images != expected:
