@@ -60,17 +60,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 OF_FRAMEWORKS = {
+    "accumulation",
     "batches",
     "deployment",
     "faults_data",
     "faults_hostile",
     "faults_jpegs",
     "gate",
+    "logging",
     "model_files",
     "mutants",
     "network",
     "reproducibility",
     "rest",
+    "schedule",
 }
 """Files whose tests share the processes of both frameworks, which take 6 s to start: as many files as one
 worker of pytest-xdist can do while the other does the rest."""

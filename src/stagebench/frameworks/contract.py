@@ -284,10 +284,12 @@ class Inspector(Protocol):
         batches: list[tuple[Array, Array]],
         optimizer: Literal["sgd", "adam"],
         learning_rate: float,
+        accumulate: int = 1,
     ) -> tuple[list[float], Weights]:
         """Take one step on each batch. Returns the losses before each step, and the weights after the last.
 
-        `adam` is the recipe's; `sgd` is plain gradient descent.
+        `adam` is the recipe's; `sgd` is plain gradient descent. The gradients of `accumulate` batches make
+        one update.
         """
 
     def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:

@@ -19,6 +19,12 @@ FRAMEWORK = Framework(
         *("TF_XLA_*", "XLA_FLAGS", "TF_FUNCTION_JIT_COMPILE_DEFAULT", "TF_JIT_COMPILE_REWRITE"),
     ),
     chooses_workers=True,
+    implements={
+        "schedule": ("one_cycle", "one_cycle_step"),
+        "accumulate": ("any",),
+        "logging": ("tensorboard",),
+    },
+    axis_imports={"logging": ("tensorboard",)},
     # measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap
     shuffled_copies={("on", "on"): 4.1, ("off", "on"): 2.5, ("on", "off"): 1.2, ("off", "off"): 2.3},
     # tf.data's autotuning, see ../README.md. In slices an epoch took 1.05 to 1.35 times as long.

@@ -38,16 +38,23 @@ class Inspector:
         return float(loss), {name: g.numpy() for name, g in zip(names, gradients, strict=True)}
 
     def train(
-        self, weights: Weights, batches: list[tuple[Array, Array]], optimizer: str, learning_rate: float
+        self,
+        weights: Weights,
+        batches: list[tuple[Array, Array]],
+        optimizer: str,
+        learning_rate: float,
+        accumulate: int = 1,
     ) -> tuple[list[float], Weights]:
         models.set_weights(self.model, weights)
-        training.compile_model(self.recipe, self.model, learning_rate)
-        adam = self.model.optimizer
-        stepper = adam if optimizer == "adam" else keras.optimizers.SGD(learning_rate)
+        training.compile_model(self.recipe, self.model, learning_rate, accumulate=accumulate)
+        if optimizer == "sgd":
+            steps = accumulate if accumulate > 1 else None
+            self.model.optimizer = keras.optimizers.SGD(learning_rate, gradient_accumulation_steps=steps)
+            self.model.optimizer.build(self.model.trainable_variables)
         losses = []
         for images, labels in batches:
             loss, gradients = self._loss_and_gradients(images, labels, self.model.trainable_variables)
-            stepper.apply(gradients, self.model.trainable_variables)
+            self.model.optimizer.apply(gradients, self.model.trainable_variables)
             losses.append(float(loss))
         return losses, models.get_weights(self.model, self.shapes)
 
@@ -64,11 +71,14 @@ class Inspector:
     def _loss_and_gradients(
         self, images: Array, labels: Array, variables: list[keras.Variable]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        one_hot = tf.one_hot(labels, self.classes, dtype=self.precision)
+        one_hot = self._one_hot(labels)
         with tf.GradientTape() as tape:
             logits = self.model(self._images(images), training=True)
             loss = self.model.compute_loss(y=one_hot, y_pred=logits)
         return loss, tape.gradient(loss, [variable.value for variable in variables])
+
+    def _one_hot(self, labels: Array) -> tf.Tensor:
+        return tf.one_hot(labels, self.classes, dtype=self.precision)
 
     def _images(self, images: Array) -> tf.Tensor:
         return tf.cast(images, self.precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -9,10 +10,11 @@ from time import perf_counter
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.callbacks import LearningRateScheduler, TensorBoard
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
-from stagebench.case.training import FINE_TUNING
+from stagebench.case.training import FINE_TUNING, one_cycle, refusal, updates
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import contract
 from stagebench.frameworks.contract import (
@@ -28,6 +30,7 @@ from stagebench.frameworks.contract import (
 )
 from stagebench.frameworks.tensorflow import data, persistence, training
 from stagebench.frameworks.tensorflow import model as models
+from stagebench.frameworks.tensorflow.schedule import TabulatedSchedule
 from stagebench.frameworks.threads import threads_by
 from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
@@ -40,6 +43,8 @@ class Pipeline(contract.Pipeline):
     """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
+        if reason := refusal(case):
+            raise UnavailableError(reason)
         gpus = tf.config.list_physical_devices("GPU")
         if case.device == "cuda":
             if not gpus:
@@ -63,6 +68,7 @@ class Pipeline(contract.Pipeline):
             workload.classes, workload.input_size, workload.seed
         )
         self.model: keras.Model
+        self.schedule: TabulatedSchedule
         self._loaders: dict[Split, tf.data.Dataset] = {}
 
     def load_data(self) -> list[tf.Tensor]:
@@ -79,9 +85,10 @@ class Pipeline(contract.Pipeline):
         if self.case.recipe != "published":
             models.set_weights(self.model, self.initial_weights)
         self._compile(self.model)
+        self._set_schedule()
 
     def train(self, epochs: int) -> list[Epoch]:
-        return training.train(self.model, self._loader("train"), epochs)
+        return self._train(self._loader("train"), epochs)
 
     def save_model(self, path: Path) -> None:
         persistence.save(self.model, path)
@@ -90,6 +97,7 @@ class Pipeline(contract.Pipeline):
         self.model = persistence.load(path)
         models.set_precision(self.model, self.case.precision)
         self._set_execution(self.model)
+        self._set_schedule()
 
     def evaluate(self) -> Evaluation:
         return training.evaluate(self.model, self._loader("test"))
@@ -116,7 +124,7 @@ class Pipeline(contract.Pipeline):
     def watch_training(self) -> WatchedEpoch:
         watched = data.WatchedBatches(self._loader("train"))
         start = perf_counter()
-        (epoch,) = training.train(self.model, watched.batches, epochs=1)
+        (epoch,) = self._train(watched.batches, epochs=1)
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, watched.wait_seconds)
 
@@ -182,10 +190,33 @@ class Pipeline(contract.Pipeline):
         model.optimizer.learning_rate = FINE_TUNING * self.workload.learning_rate
         training.train(model, self._loader("train"), epochs=1)
 
+    def _train(self, batches: tf.data.Dataset, epochs: int) -> list[Epoch]:
+        """Train as the case's settings say."""
+        maximum = self.workload.learning_rate
+        callbacks: list[keras.callbacks.Callback] = []
+        if self.case.schedule == "one_cycle":
+            callbacks.append(LearningRateScheduler(lambda epoch, _: maximum * one_cycle(epoch, epochs)))
+        elif self.case.schedule == "one_cycle_step":
+            steps = updates(self.case, len(self.manifest.train), epochs)
+            rates = [maximum * one_cycle(step, steps) for step in range(steps + 1)]
+            self.schedule.begin(rates, self.model.optimizer)
+        if self.case.logging == "tensorboard":
+            folder = tempfile.mkdtemp(prefix="tensorboard-")
+            callbacks.append(TensorBoard(folder, write_graph=False, update_freq=1))
+        return training.train(self.model, batches, epochs, callbacks)
+
     def _compile(self, model: keras.Model, split: Split = "train") -> None:
         """Give a model what it needs to be run over a split."""
-        training.compile_model(self.case.recipe, model, self.workload.learning_rate, self.case.precision)
+        training.compile_model(
+            self.case.recipe, model, self.workload.learning_rate, self.case.precision, self.case.accumulate
+        )
         self._set_execution(model, split)
+
+    def _set_schedule(self) -> None:
+        """Let the optimiser take its learning rates from a table, where each update has its own."""
+        if self.case.schedule == "one_cycle_step":
+            self.schedule = TabulatedSchedule(self.case.accumulate)
+            self.model.optimizer.learning_rate = self.schedule
 
     def _set_execution(self, model: keras.Model, split: Split = "train") -> None:
         training.set_execution(model, self.case.execution)

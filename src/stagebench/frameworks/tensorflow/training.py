@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,9 +26,15 @@ EXECUTION: Mapping[str, Mapping[str, bool]] = {
 """What Keras is told. By default it makes graphs, and compiles them by XLA where it sees a GPU."""
 
 
-def compile_model(recipe: str, model: keras.Model, learning_rate: float, precision: str = "float32") -> None:
-    """Give the model its optimiser, with its state in place, its loss and its metric."""
-    optimizer = keras.optimizers.Adam(learning_rate, **ADAM[recipe])
+def compile_model(
+    recipe: str, model: keras.Model, learning_rate: float, precision: str = "float32", accumulate: int = 1
+) -> None:
+    """Give the model its optimiser, with its state in place, its loss and its metric.
+
+    The gradients of `accumulate` batches, averaged, make one update.
+    """
+    steps = accumulate if accumulate > 1 else None
+    optimizer = keras.optimizers.Adam(learning_rate, gradient_accumulation_steps=steps, **ADAM[recipe])
     if precision == "float16":  # its small gradients would be 0
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
@@ -54,10 +60,15 @@ def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
             variable.assign(tf.zeros_like(variable))
 
 
-def train(model: keras.Model, batches: tf.data.Dataset, epochs: int) -> list[Epoch]:
+def train(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[Epoch]:
     """Run `epochs` passes over the batches. The loss reported is the mean over the images."""
     images_seen = CountImages()
-    history = model.fit(batches, epochs=epochs, callbacks=[images_seen], verbose=0).history
+    history = model.fit(batches, epochs=epochs, callbacks=[*callbacks, images_seen], verbose=0).history
     return [
         Epoch(loss, accuracy, images)
         for loss, accuracy, images in zip(

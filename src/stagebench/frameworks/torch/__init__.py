@@ -17,6 +17,12 @@ FRAMEWORK = Framework(
         *("PYTORCH_*", "TORCH_ALLOW_TF32_*", "TORCH_BLAS_*", "TORCH_CUDNN_*", "TORCH_MKLDNN_*"),
     ),
     defaults={"execution": "eager"},
+    implements={
+        "schedule": ("one_cycle", "one_cycle_step"),
+        "accumulate": ("any",),
+        "logging": ("tensorboard",),
+    },
+    axis_imports={"logging": ("tensorboard",)},
     export_formats=(
         ExportFormat("eager", ".pt", in_process=True),
         ExportFormat("torchscript", ".pt"),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from stagebench.case import Case
+from stagebench.case.training import refusal
 from stagebench.frameworks import sockets
 from stagebench.frameworks.contract import UnavailableError
 
@@ -41,6 +42,8 @@ class MixedPrecision(nn.Module):
 
 def check(case: Case) -> None:
     """Raise `UnavailableError` where a case cannot run on this machine."""
+    if reason := refusal(case):
+        raise UnavailableError(reason)
     on_gpu = case.device == "cuda"
     if on_gpu and not torch.cuda.is_available():
         raise UnavailableError(f"torch {torch.__version__} sees no CUDA device")

@@ -46,7 +46,12 @@ class Inspector:
         }
 
     def train(
-        self, weights: Weights, batches: list[tuple[Array, Array]], optimizer: str, learning_rate: float
+        self,
+        weights: Weights,
+        batches: list[tuple[Array, Array]],
+        optimizer: str,
+        learning_rate: float,
+        accumulate: int = 1,
     ) -> tuple[list[float], Weights]:
         self._set(weights)
         self.model.train()
@@ -55,10 +60,11 @@ class Inspector:
             if optimizer == "adam"
             else torch.optim.SGD(self.model.parameters(), lr=learning_rate)
         )
-        losses = [
-            training.train_step(self.model, stepper, self._images(images), torch.from_numpy(labels))[0].item()
-            for images, labels in batches
-        ]
+        accumulation, losses = training.Accumulation(accumulate), []
+        for images, labels in batches:
+            batch = self._images(images), torch.from_numpy(labels)
+            loss, _ = training.train_step(self.model, stepper, *batch, accumulation=accumulation)
+            losses.append(loss.item())
         return losses, models.get_weights(self.model, self.shapes)
 
     def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from stagebench.case import Case, Workload
-from stagebench.case.training import FINE_TUNING
+from stagebench.case.training import FINE_TUNING, one_cycle, updates
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import contract
 from stagebench.frameworks.contract import (
@@ -29,6 +31,7 @@ from stagebench.frameworks.contract import (
 )
 from stagebench.frameworks.torch import execution, persistence, training
 from stagebench.frameworks.torch import model as models
+from stagebench.frameworks.torch.scalar_log import ScalarLog
 from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
 
@@ -54,6 +57,7 @@ class Pipeline(contract.Pipeline):
         )
         self.model: nn.Module
         self.optimizer: torch.optim.Adam
+        self.accumulation: training.Accumulation
         self.scaler = execution.gradient_scaler(case)
         self._loaders: dict[Split, Any] = {}
 
@@ -70,7 +74,7 @@ class Pipeline(contract.Pipeline):
             models.set_weights(self.model, self.initial_weights)
 
     def train(self, epochs: int) -> list[Epoch]:
-        return [self._train_epoch(self._epoch("train")) for _ in range(epochs)]
+        return self._train(epochs, lambda: self._epoch("train"))
 
     def save_model(self, path: Path) -> None:
         if self.case.recipe == "published":
@@ -108,7 +112,7 @@ class Pipeline(contract.Pipeline):
     def watch_training(self) -> WatchedEpoch:
         start = perf_counter()
         batches = training.WatchedBatches(self._epoch("train"))
-        epoch = self._train_epoch(batches)
+        (epoch,) = self._train(1, lambda: batches)
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, batches.wait_seconds)
 
@@ -154,6 +158,7 @@ class Pipeline(contract.Pipeline):
         models.set_weights(self.model, weights)
         training.reset_optimizer(self.optimizer)
         self.scaler = execution.gradient_scaler(self.case)
+        self.accumulation = training.Accumulation(self.case.accumulate)
 
     @torch.no_grad()
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,6 +182,7 @@ class Pipeline(contract.Pipeline):
     def _make_model(self) -> None:
         self.model = self._build().to(self.device)
         self.optimizer = self._build_optimizer(self.model)
+        self.accumulation = training.Accumulation(self.case.accumulate)
 
     def _build(self, batch_norm: bool = True) -> nn.Module:
         recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
@@ -186,12 +192,38 @@ class Pipeline(contract.Pipeline):
         learning_rate = share * self.workload.learning_rate
         return training.build_optimizer(self.case.recipe, model.parameters(), learning_rate)
 
-    def _train_epoch(self, batches: training.Batches) -> Epoch:
+    def _train(self, epochs: int, batches: Callable[[], training.Batches]) -> list[Epoch]:
+        """Train as the case's settings say; `batches` returns those of the next epoch."""
         model = execution.as_case_runs(self.model, self.case)
-        return self._train_epoch_of(model, self.optimizer, batches)
+        by_epoch = by_update = None
+        if self.case.schedule == "one_cycle":
+            by_epoch = LambdaLR(self.optimizer, partial(one_cycle, steps=epochs))
+        elif self.case.schedule == "one_cycle_step":
+            steps = updates(self.case, len(self.manifest.train), epochs)
+            by_update = LambdaLR(self.optimizer, partial(one_cycle, steps=steps))
+        log = ScalarLog() if self.case.logging == "tensorboard" else None
+        settings = training.Settings(self.accumulation, by_update, log)
+        history = []
+        for _ in range(epochs):
+            history.append(self._train_epoch_of(model, self.optimizer, batches(), settings))
+            if log:
+                log.add_epoch(history[-1], self.optimizer.param_groups[0]["lr"])
+            if by_epoch:
+                by_epoch.step()
+        if log:
+            log.close()
+        return history
 
-    def _train_epoch_of(self, model: nn.Module, optimizer: Optimizer, batches: training.Batches) -> Epoch:
-        return training.train_epoch(self.case.recipe, model, optimizer, batches, self.device, self.scaler)
+    def _train_epoch_of(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        batches: training.Batches,
+        settings: training.Settings | None = None,
+    ) -> Epoch:
+        return training.train_epoch(
+            self.case.recipe, model, optimizer, batches, self.device, self.scaler, settings
+        )
 
     def _epoch(self, split: Split) -> training.Batches:
         """Return the split's loader, set to its next epoch; made at first use, as part of `cold`."""

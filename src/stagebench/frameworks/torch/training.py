@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from stagebench.case.training import ADAM as SPECIFIED
 from stagebench.frameworks.contract import Epoch, Evaluation
+from stagebench.frameworks.torch.scalar_log import ScalarLog
 
 ADAM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # betas 0.9 and 0.999, eps 1e-8
@@ -22,6 +25,25 @@ ADAM: Mapping[str, Mapping[str, Any]] = {
 
 criterion = nn.CrossEntropyLoss()
 Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Accumulation:
+    """The batches whose gradients, averaged, make one update."""
+
+    batches: int = 1
+    waiting: int = 0
+    """Those that wait for the others: at the end of an epoch for the next epoch's, as in Keras."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a case adds to the loop."""
+
+    accumulation: Accumulation = field(default_factory=Accumulation)
+    scheduler: LRScheduler | None = None
+    """Sets the learning rate after each update."""
+    log: ScalarLog | None = None
 
 
 def build_optimizer(recipe: str, parameters: Iterable[Tensor], learning_rate: float) -> Adam:
@@ -50,27 +72,40 @@ def train_epoch(
     batches: Batches,
     device: torch.device,
     scaler: GradScaler | None = None,
+    settings: Settings | None = None,
 ) -> Epoch:
     """One pass over the batches; the figures are those of the training steps, before each update."""
+    settings = settings or Settings()
     loss_sum, correct, images_seen, steps = 0.0, 0.0, 0, 0
     model.train()
     for images, labels in batches:
         images, labels = images.to(device), labels.to(device)
-        loss, logits = train_step(model, optimizer, images, labels, scaler)
+        loss, logits = train_step(model, optimizer, images, labels, scaler, settings.accumulation)
+        if settings.scheduler and not settings.accumulation.waiting:
+            settings.scheduler.step()
         loss_sum += loss.item() * batch_weight(recipe, labels)
         correct += (logits.argmax(1) == labels).sum().item()
         images_seen += len(labels)
         steps += 1
+        if settings.log:
+            settings.log.add_step(loss_sum / images_seen, correct / images_seen)
     return Epoch(loss_sum / total_weight(recipe, images_seen, steps), correct / images_seen, images_seen)
 
 
 def train_step(
-    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, scaler: GradScaler | None = None
+    model: nn.Module,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    scaler: GradScaler | None = None,
+    accumulation: Accumulation | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Forward, backward, update. Returns the mean loss over the batch, and the logits before the update.
 
     `scaler` is given in float16 alone.
     """
+    if accumulation and accumulation.batches > 1:
+        return accumulating_step(model, optimizer, images, labels, accumulation)
     optimizer.zero_grad()
     logits = model(images)
     loss = criterion(logits, labels)
@@ -81,6 +116,22 @@ def train_step(
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
+    return loss, logits
+
+
+def accumulating_step(
+    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, accumulation: Accumulation
+) -> tuple[Tensor, Tensor]:
+    """Forward, backward; after the last of the batches, update by the mean of their gradients."""
+    if accumulation.waiting == 0:
+        optimizer.zero_grad()
+    logits = model(images)
+    loss = criterion(logits, labels)
+    (loss / accumulation.batches).backward()
+    accumulation.waiting += 1
+    if accumulation.waiting == accumulation.batches:
+        optimizer.step()
+        accumulation.waiting = 0
     return loss, logits
 
 

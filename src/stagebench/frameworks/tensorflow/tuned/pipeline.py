@@ -47,9 +47,13 @@ class Pipeline(tensorflow.Pipeline):
         return training.evaluate(self._folded, self._loader("test"))
 
     def _set_execution(self, model: keras.Model, split: Split = "train") -> None:
-        """Let Keras run all steps of an epoch in one execution of its graph."""
+        """Let Keras run all steps of an epoch in one execution of its graph; one where each step is logged.
+
+        Keras calls no callback within an execution.
+        """
         super()._set_execution(model, split)
-        model.steps_per_execution = -(-len(self.manifest.labels(split)) // self.case.batch_size)
+        if self.case.logging == "none":
+            model.steps_per_execution = -(-len(self.manifest.labels(split)) // self.case.batch_size)
 
     def _loader(self, split: Split) -> tf.data.Dataset:
         if split not in self._loaders:

@@ -12,7 +12,7 @@ from stagebench.frameworks.contract import Epoch, Evaluation, Split
 from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch import pipeline as pytorch
 from stagebench.frameworks.torch.execution import as_case_runs
-from stagebench.frameworks.torch.training import Batches
+from stagebench.frameworks.torch.training import Accumulation, Batches, Settings
 from stagebench.frameworks.torch.tuned import data, training
 
 
@@ -30,9 +30,12 @@ class Pipeline(pytorch.Pipeline):
     def _make_model(self) -> None:
         self.model = self.new_network()
         self.optimizer = self._build_optimizer(self.model)
+        self.accumulation = Accumulation(self.case.accumulate)
 
-    def _train_epoch_of(self, model: nn.Module, optimizer: Optimizer, batches: Batches) -> Epoch:
-        return training.train_epoch(model, optimizer, batches, self.device, self.scaler)
+    def _train_epoch_of(
+        self, model: nn.Module, optimizer: Optimizer, batches: Batches, settings: Settings | None = None
+    ) -> Epoch:
+        return training.train_epoch(model, optimizer, batches, self.device, self.scaler, settings)
 
     def _epoch(self, split: Split) -> Batches:
         if split not in self._loaders:
