@@ -62,6 +62,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 OF_FRAMEWORKS = {
     "accumulation",
     "batches",
+    "custom_loop",
     "deployment",
     "faults_data",
     "faults_hostile",

@@ -285,11 +285,12 @@ class Inspector(Protocol):
         optimizer: Literal["sgd", "adam"],
         learning_rate: float,
         accumulate: int = 1,
+        loop: str = "default",
     ) -> tuple[list[float], Weights]:
         """Take one step on each batch. Returns the losses before each step, and the weights after the last.
 
         `adam` is the recipe's; `sgd` is plain gradient descent. The gradients of `accumulate` batches make
-        one update.
+        one update; `loop` is as in the axis of that name.
         """
 
     def adam_path(self, start: Array, gradients: list[Array], learning_rate: float) -> list[Array]:

@@ -20,6 +20,7 @@ FRAMEWORK = Framework(
     ),
     chooses_workers=True,
     implements={
+        "loop": ("custom",),
         "schedule": ("one_cycle", "one_cycle_step"),
         "accumulate": ("any",),
         "logging": ("tensorboard",),

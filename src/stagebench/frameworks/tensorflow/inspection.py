@@ -8,6 +8,7 @@ import tensorflow as tf
 from stagebench.frameworks.contract import Array
 from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import training
+from stagebench.frameworks.tensorflow.custom_loop import CustomLoop
 from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.networks.weights import Weights
 
@@ -44,6 +45,7 @@ class Inspector:
         optimizer: str,
         learning_rate: float,
         accumulate: int = 1,
+        loop: str = "default",
     ) -> tuple[list[float], Weights]:
         models.set_weights(self.model, weights)
         training.compile_model(self.recipe, self.model, learning_rate, accumulate=accumulate)
@@ -51,6 +53,10 @@ class Inspector:
             steps = accumulate if accumulate > 1 else None
             self.model.optimizer = keras.optimizers.SGD(learning_rate, gradient_accumulation_steps=steps)
             self.model.optimizer.build(self.model.trainable_variables)
+        if loop == "custom":
+            custom = CustomLoop(self.model)
+            losses = [custom.fit(self._dataset(*batch), epochs=1)[0].loss for batch in batches]
+            return losses, models.get_weights(self.model, self.shapes)
         losses = []
         for images, labels in batches:
             loss, gradients = self._loss_and_gradients(images, labels, self.model.trainable_variables)
@@ -76,6 +82,9 @@ class Inspector:
             logits = self.model(self._images(images), training=True)
             loss = self.model.compute_loss(y=one_hot, y_pred=logits)
         return loss, tape.gradient(loss, [variable.value for variable in variables])
+
+    def _dataset(self, images: Array, labels: Array) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors((self._images(images), self._one_hot(labels)))
 
     def _one_hot(self, labels: Array) -> tf.Tensor:
         return tf.one_hot(labels, self.classes, dtype=self.precision)

@@ -30,6 +30,7 @@ from stagebench.frameworks.contract import (
 )
 from stagebench.frameworks.tensorflow import data, persistence, training
 from stagebench.frameworks.tensorflow import model as models
+from stagebench.frameworks.tensorflow.custom_loop import CustomLoop
 from stagebench.frameworks.tensorflow.schedule import TabulatedSchedule
 from stagebench.frameworks.threads import threads_by
 from stagebench.networks import NETWORKS
@@ -69,6 +70,7 @@ class Pipeline(contract.Pipeline):
         )
         self.model: keras.Model
         self.schedule: TabulatedSchedule
+        self._custom_loop: CustomLoop | None = None
         self._loaders: dict[Split, tf.data.Dataset] = {}
 
     def load_data(self) -> list[tf.Tensor]:
@@ -203,6 +205,10 @@ class Pipeline(contract.Pipeline):
         if self.case.logging == "tensorboard":
             folder = tempfile.mkdtemp(prefix="tensorboard-")
             callbacks.append(TensorBoard(folder, write_graph=False, update_freq=1))
+        if self.case.loop == "custom":
+            if self._custom_loop is None or self._custom_loop.model is not self.model:
+                self._custom_loop = CustomLoop(self.model)
+            return self._custom_loop.fit(batches, epochs, callbacks)
         return training.train(self.model, batches, epochs, callbacks)
 
     def _compile(self, model: keras.Model, split: Split = "train") -> None:

@@ -52,6 +52,7 @@ class Inspector:
         optimizer: str,
         learning_rate: float,
         accumulate: int = 1,
+        loop: str = "default",
     ) -> tuple[list[float], Weights]:
         self._set(weights)
         self.model.train()
