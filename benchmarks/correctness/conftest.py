@@ -61,6 +61,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 OF_FRAMEWORKS = {
     "accumulation",
+    "api",
     "batches",
     "custom_loop",
     "deployment",
@@ -72,6 +73,7 @@ OF_FRAMEWORKS = {
     "model_files",
     "mutants",
     "network",
+    "placement",
     "reproducibility",
     "rest",
     "schedule",

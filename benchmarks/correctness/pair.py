@@ -85,8 +85,8 @@ class Pair:
         """What the network starts from, by the seed."""
         return partial(NETWORKS[self.network].initial_weights, CLASSES, SIZE)
 
-    def inspectors(self, precision: str) -> list[Remote]:
-        """Return the network's arithmetic in each, at a precision."""
+    def inspectors(self, precision: str, **form: str) -> list[Remote]:
+        """Return the network's arithmetic in each, at a precision, by an `api` or `placement`."""
         for framework, worker in self.workers.items():
             worker.request(
                 "inspect",
@@ -97,6 +97,7 @@ class Pair:
                     "input_size": SIZE,
                     "precision": precision,
                     "network": self.network,
+                    **form,
                 },
             )
         return [Remote(worker, "inspector") for worker in self.workers.values()]

@@ -123,7 +123,7 @@ class Case:
     )
     api: str = axis(
         "sequential",
-        help="how a model is put together",
+        help="model API",
         option="--api",
         values=("sequential", "functional", "subclass"),
         traits=("builds",),

@@ -244,6 +244,13 @@ class Pipeline(ABC):
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start)
 
+    def transfers(self) -> Callable[[], object] | None:
+        """Return what moves all that crosses between the devices of a split model in a training step, once.
+
+        These are activations, logits, and the gradients of both. None: the model is on one device.
+        """
+        return None
+
     def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
         """Do some work under the framework's profiler; write its trace, return what took most, first.
 
@@ -268,9 +275,19 @@ class Inspector(Protocol):
     """
 
     def __init__(
-        self, recipe: str, classes: int, input_size: int, precision: str, network: str = DEFAULT
+        self,
+        recipe: str,
+        classes: int,
+        input_size: int,
+        precision: str,
+        network: str = DEFAULT,
+        api: str = "sequential",
+        placement: str = "single",
     ) -> None:
-        """Build the network of this name; `precision` is `float32` or `float64`."""
+        """Build the network of this name; `precision` is `float32` or `float64`.
+
+        `api` and `placement` are values of those axes; devices are CPUs.
+        """
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
         """Return the logits [B, classes], in inference or in training mode."""

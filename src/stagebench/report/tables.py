@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ from stagebench.results.info import Layer
 from stagebench.results.result import Result
 from stagebench.results.run import Run
 from stagebench.stages import PIPELINE, STAGES
+from stagebench.statistics.group import Group
 
 NUMERIC = frozenset("0123456789-+")
 A_LIST = 5
@@ -114,6 +115,15 @@ def wait_table(report: Report) -> Table:
         if (fraction := result.info.data_wait_fraction) is not None
     ]
     return Table("where training waits for data", ("case", "share of the time"), rows)
+
+
+def transfer_sentences(group: Group, by_recipe: bool) -> Iterator[str]:
+    """Say of a model on two devices how long a training step moves data between them."""
+    for result in group.results:
+        if (seconds := result.info.transfer_seconds) is not None:
+            who, long = result.case.label(by_recipe), duration(seconds)
+            moved = "activations and gradients between its devices"
+            yield f"{words(group.stage)}: {who} moves {moved} for {long} in a step."
 
 
 def peak_table(report: Report) -> Table:

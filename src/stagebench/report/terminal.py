@@ -13,7 +13,7 @@ from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
 from stagebench.report.formats import count, duration, relative, share, verdict_word, workers_legend
-from stagebench.report.tables import words
+from stagebench.report.tables import transfer_sentences, words
 from stagebench.report.verdicts import (
     VerdictRow,
     break_even,
@@ -76,7 +76,8 @@ def summary_lines(
             rows += [(words(group.stage),), *(_row(result, group, by_recipe) for result in group.results)]
         lines += ["", *wrap(own, width), *_table(HEADER, ALIGN, rows, ["images/s"], width)]
         lines += _deployed(of_setting, width, by_recipe)
-        told = [s for group in of_setting for s in (*waits(group, by_recipe), *break_evens(group, by_recipe))]
+        sayings = (waits, transfer_sentences, break_evens)
+        told = [s for group in of_setting for say in sayings for s in say(group, by_recipe)]
         lines += [line for sentence in told for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, by_recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]

@@ -128,6 +128,8 @@ class Info(Struct, kw_only=True):
     layers: list[Layer] | None = None
     data_wait_fraction: Number | None = None
     """Share of a training epoch in which the loop waits for its next batch."""
+    transfer_seconds: Amount | None = None
+    """Of a training step of a model on two devices: moving activations and gradients between them."""
     file_bytes: Count | None = None
     test_accuracy: Share | None = None
     """Of a deployed model."""

@@ -35,6 +35,7 @@ def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload
     typical = median(sample.seconds for sample in measurement.rounds) if rounds else None
     images, limit = last.get("images"), peak_seconds(stage, case, measurement, workload)
     waits = [of["data_wait_fraction"] for of in cold if of.get("data_wait_fraction") is not None]
+    transfers = [of["transfer_seconds"] for of in cold if of.get("transfer_seconds") is not None]
     steps = [of["step_seconds"] for of in rounds if "step_seconds" in of]
     calls = [seconds for of in rounds for seconds in of.get("call_seconds", ())]
     return Info(
@@ -62,6 +63,7 @@ def info_of(stage: str, case: Case, measurement: Measurement, workload: Workload
         epoch_accuracies=cold[0].get("accuracies"),
         layers=convert(last.get("layers"), list[Layer] | None),
         data_wait_fraction=median(waits) if waits else None,
+        transfer_seconds=median(transfers) if transfers else None,
         step_seconds={name: median(step[name] for step in steps) for name in steps[0]} if steps else None,
         call_seconds=calls or None,
         latency={name: float(np.percentile(calls, at)) for name, at in PERCENTILES.items()}

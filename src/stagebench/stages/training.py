@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isfinite
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 from stagebench.case import Case, Workload
@@ -13,6 +15,8 @@ from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
 UPDATES_TO_LEARN = 5
 """Updates an epoch from which on its loss falls: the first one or two may raise it."""
+MOVES = 30
+"""How often the transfers of a step are timed."""
 
 
 class Training(Stage):
@@ -27,6 +31,7 @@ class Training(Stage):
         self.pipeline.build_model()
         self.initial_weights = self.pipeline.weights()
         self.watched: WatchedEpoch | None = None
+        self.transfer_seconds: float | None = None
 
     def prepare(self) -> None:
         self.pipeline.set_weights(self.initial_weights)
@@ -40,6 +45,7 @@ class Training(Stage):
             # One more epoch, off the clock: it shows the wait for batches, and that the loss falls.
             self.watched = self.pipeline.watch_training()
             epochs.append(self.watched.epoch)
+            self.transfer_seconds = self._time_transfers()
         waited = self.watched and self.watched.data_wait_seconds
         return {
             "images": sum(epoch.images for epoch in result),
@@ -48,7 +54,22 @@ class Training(Stage):
             "loss": result[-1].loss,
             "accuracy": result[-1].accuracy,
             "data_wait_fraction": waited / self.watched.seconds if self.watched and waited else waited,
+            "transfer_seconds": self.transfer_seconds,
         }
+
+    def _time_transfers(self) -> float | None:
+        """Return how long moving takes between the devices of a split model, of a step; the median."""
+        move = self.pipeline.transfers()
+        if move is None:
+            return None
+        seconds = []
+        for _ in range(MOVES):
+            self.pipeline.synchronize()
+            start = perf_counter()
+            move()
+            self.pipeline.synchronize()
+            seconds.append(perf_counter() - start)
+        return median(seconds)
 
     @classmethod
     def validate(cls, ran: Executions) -> Iterator[str]:

@@ -20,10 +20,12 @@ FRAMEWORK = Framework(
     ),
     chooses_workers=True,
     implements={
+        "api": ("functional", "subclass"),
         "loop": ("custom",),
         "schedule": ("one_cycle", "one_cycle_step"),
         "accumulate": ("any",),
         "logging": ("tensorboard",),
+        "placement": ("split",),
     },
     axis_imports={"logging": ("tensorboard",)},
     # measured with TensorFlow 2.21 on 30,000 images; buffers of two epochs overlap

@@ -6,7 +6,9 @@ import keras
 import tensorflow as tf
 
 from stagebench.frameworks.contract import Array
+from stagebench.frameworks.tensorflow import api as apis
 from stagebench.frameworks.tensorflow import model as models
+from stagebench.frameworks.tensorflow import placement as placements
 from stagebench.frameworks.tensorflow import training
 from stagebench.frameworks.tensorflow.custom_loop import CustomLoop
 from stagebench.networks import DEFAULT, NETWORKS
@@ -17,14 +19,22 @@ class Inspector:
     """See `contract.Inspector`."""
 
     def __init__(
-        self, recipe: str, classes: int, input_size: int, precision: str, network: str = DEFAULT
+        self,
+        recipe: str,
+        classes: int,
+        input_size: int,
+        precision: str,
+        network: str = DEFAULT,
+        api: str = "sequential",
+        placement: str = "single",
     ) -> None:
         self.recipe, self.classes, self.precision = recipe, classes, precision
         self.network = NETWORKS[network]
         self.shapes = self.network.shapes(classes, input_size)
         keras.config.set_floatx(precision)
         keras.config.set_dtype_policy(precision)
-        self.model = models.builder(self.network).build(recipe, classes, input_size)
+        form = placements.form(placements.devices("cpu")) if placement == "split" else apis.FORMS[api]
+        self.model = models.builder(self.network).build(recipe, classes, input_size, **form)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
         models.set_weights(self.model, weights)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stagebench.case import Case, Workload
 from stagebench.case.training import FINE_TUNING, one_cycle, refusal, updates
 from stagebench.datasets.manifest import Manifest
-from stagebench.frameworks import contract
+from stagebench.frameworks import contract, stacks
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
@@ -28,7 +28,7 @@ from stagebench.frameworks.contract import (
     UnavailableError,
     WatchedEpoch,
 )
-from stagebench.frameworks.tensorflow import data, persistence, training
+from stagebench.frameworks.tensorflow import api, data, persistence, placement, training
 from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow.custom_loop import CustomLoop
 from stagebench.frameworks.tensorflow.schedule import TabulatedSchedule
@@ -57,14 +57,19 @@ class Pipeline(contract.Pipeline):
                 tf.config.experimental.set_memory_growth(gpu, True)
         elif case.precision == "float16":
             raise UnavailableError("float16 is for GPUs: TensorFlow's CPU kernels take bfloat16 instead")
+        self.network = NETWORKS[case.network]
+        self.builder = models.builder(self.network)
+        stacks.check(case, self.builder.build)
+        self.form = api.FORMS[case.api]
+        if case.placement == "split":
+            self.devices = placement.devices(case.device)
+            self.form = placement.form(self.devices)
         keras.config.set_floatx("float32")
         keras.config.set_dtype_policy("float32")
         # Not in `build_model`: it empties TensorFlow's kernel cache, which costs a build 14%.
         keras.utils.set_random_seed(workload.seed)
         self.case, self.workload, self.manifest = case, workload, manifest
         self.device = "/GPU:0" if case.device == "cuda" else "/CPU:0"
-        self.network = NETWORKS[case.network]
-        self.builder = models.builder(self.network)
         self.initial_weights = self.network.initial_weights(
             workload.classes, workload.input_size, workload.seed
         )
@@ -130,6 +135,11 @@ class Pipeline(contract.Pipeline):
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, watched.wait_seconds)
 
+    def transfers(self) -> Callable[[], None] | None:
+        if self.case.placement == "single":
+            return None
+        return placement.transfers(self.model, self.case.batch_size, self.devices)
+
     def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
         from stagebench.frameworks.tensorflow import profiling
 
@@ -150,6 +160,9 @@ class Pipeline(contract.Pipeline):
 
     def layers(self) -> list[Layer]:
         rows, kinds = [], self.builder.KINDS
+        if self.case.api == "subclass":  # a layer has an output once it was called on an `Input`
+            size = self.workload.input_size
+            api.functional([keras.Input((size, size, 3)), *self.model.layers])
         for layer in self.model.layers:
             if type(layer) not in kinds:
                 continue
@@ -179,10 +192,10 @@ class Pipeline(contract.Pipeline):
 
     # What a deployer needs beside the contract.
 
-    def new_network(self, batch_norm: bool = True) -> keras.Sequential:
+    def new_network(self, batch_norm: bool = True) -> keras.Model:
         """Return the case's network, with Keras' initial weights and nothing to train it."""
         recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
-        model = self.builder.build(recipe, classes, size, batch_norm)
+        model = self.builder.build(recipe, classes, size, batch_norm, **self.form)
         models.set_precision(model, self.case.precision)
         return model
 
@@ -213,8 +226,14 @@ class Pipeline(contract.Pipeline):
 
     def _compile(self, model: keras.Model, split: Split = "train") -> None:
         """Give a model what it needs to be run over a split."""
+        adam = placement.Adam if self.case.placement == "split" else keras.optimizers.Adam
         training.compile_model(
-            self.case.recipe, model, self.workload.learning_rate, self.case.precision, self.case.accumulate
+            self.case.recipe,
+            model,
+            self.workload.learning_rate,
+            self.case.precision,
+            self.case.accumulate,
+            adam,
         )
         self._set_execution(model, split)
 
@@ -226,6 +245,8 @@ class Pipeline(contract.Pipeline):
 
     def _set_execution(self, model: keras.Model, split: Split = "train") -> None:
         training.set_execution(model, self.case.execution)
+        if self.case.placement == "split":
+            model.jit_compile = False  # XLA, which Keras takes on a GPU, compiles a step for one device
 
     def _loader(self, split: Split) -> tf.data.Dataset:
         """Return the split's loader. It is made at first use: that is part of `cold`."""

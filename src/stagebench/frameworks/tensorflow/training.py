@@ -27,14 +27,19 @@ EXECUTION: Mapping[str, Mapping[str, bool]] = {
 
 
 def compile_model(
-    recipe: str, model: keras.Model, learning_rate: float, precision: str = "float32", accumulate: int = 1
+    recipe: str,
+    model: keras.Model,
+    learning_rate: float,
+    precision: str = "float32",
+    accumulate: int = 1,
+    adam: type[keras.optimizers.Adam] = keras.optimizers.Adam,
 ) -> None:
     """Give the model its optimiser, with its state in place, its loss and its metric.
 
     The gradients of `accumulate` batches, averaged, make one update.
     """
     steps = accumulate if accumulate > 1 else None
-    optimizer = keras.optimizers.Adam(learning_rate, gradient_accumulation_steps=steps, **ADAM[recipe])
+    optimizer = adam(learning_rate, gradient_accumulation_steps=steps, **ADAM[recipe])
     if precision == "float16":  # its small gradients would be 0
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(

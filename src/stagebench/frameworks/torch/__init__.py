@@ -18,9 +18,11 @@ FRAMEWORK = Framework(
     ),
     defaults={"execution": "eager"},
     implements={
+        "api": ("subclass",),
         "schedule": ("one_cycle", "one_cycle_step"),
         "accumulate": ("any",),
         "logging": ("tensorboard",),
+        "placement": ("split",),
     },
     axis_imports={"logging": ("tensorboard",)},
     export_formats=(

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from stagebench.frameworks.contract import Array
+from stagebench.frameworks.torch import api as apis
 from stagebench.frameworks.torch import model as models
+from stagebench.frameworks.torch import placement as placements
 from stagebench.frameworks.torch import training
 from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.networks.weights import Weights
@@ -18,13 +20,22 @@ class Inspector:
     """See `contract.Inspector`."""
 
     def __init__(
-        self, recipe: str, classes: int, input_size: int, precision: str, network: str = DEFAULT
+        self,
+        recipe: str,
+        classes: int,
+        input_size: int,
+        precision: str,
+        network: str = DEFAULT,
+        api: str = "sequential",
+        placement: str = "single",
     ) -> None:
         self.recipe, self.network = recipe, NETWORKS[network]
         self.shapes = self.network.shapes(classes, input_size)
         self.dtype: torch.dtype = getattr(torch, precision)
         self.format = models.MEMORY_FORMAT[recipe]
-        model = models.builder(self.network).build(recipe, classes, input_size)
+        # There is one CPU device: it is both of those between which a model is split.
+        form = placements.form(("cpu", "cpu")) if placement == "split" else apis.FORMS[api]
+        model = models.builder(self.network).build(recipe, classes, input_size, **form)
         self.model = model.to(dtype=self.dtype, memory_format=self.format)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from stagebench.case import Case, Workload
 from stagebench.case.training import FINE_TUNING, one_cycle, updates
 from stagebench.datasets.manifest import Manifest
-from stagebench.frameworks import contract
+from stagebench.frameworks import contract, stacks
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
@@ -29,7 +29,7 @@ from stagebench.frameworks.contract import (
     Split,
     WatchedEpoch,
 )
-from stagebench.frameworks.torch import execution, persistence, training
+from stagebench.frameworks.torch import api, execution, persistence, placement, training
 from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch.scalar_log import ScalarLog
 from stagebench.networks import NETWORKS
@@ -52,6 +52,10 @@ class Pipeline(contract.Pipeline):
         torch.manual_seed(workload.seed)
         self.network = NETWORKS[case.network]
         self.builder = models.builder(self.network)
+        stacks.check(case, self.builder.build)
+        self.form = api.FORMS[case.api]
+        if case.placement == "split":
+            self.form = placement.form(placement.devices(case))
         self.initial_weights = self.network.initial_weights(
             workload.classes, workload.input_size, workload.seed
         )
@@ -116,6 +120,13 @@ class Pipeline(contract.Pipeline):
         self.synchronize()
         return WatchedEpoch(epoch, perf_counter() - start, batches.wait_seconds)
 
+    def transfers(self) -> Callable[[], None] | None:
+        if not isinstance(self.model, placement.Split):
+            return None
+        size = self.workload.input_size
+        images = torch.zeros(self.case.batch_size, 3, size, size, device=self.device)
+        return placement.transfers(self.model, images)
+
     def profile(self, path: Path, work: Callable[[], object]) -> list[Operation]:
         from stagebench.frameworks.torch import profiling
 
@@ -173,20 +184,27 @@ class Pipeline(contract.Pipeline):
         """Return the case's network on the device. It has no initial weights, and nothing to train it."""
         with models.uninitialized():
             model = self._build(batch_norm)
-        return model.to(self.device, memory_format=models.MEMORY_FORMAT[self.case.recipe])
+        return self._on_device(model)
 
     def train_other(self, model: nn.Module) -> None:
         """Fine-tune another model, which is trained otherwise as this pipeline's is, for one epoch."""
         self._train_epoch_of(model, self._build_optimizer(model, FINE_TUNING), self._epoch("train"))
 
     def _make_model(self) -> None:
-        self.model = self._build().to(self.device)
+        self.model = self._on_device(self._build())
         self.optimizer = self._build_optimizer(self.model)
         self.accumulation = training.Accumulation(self.case.accumulate)
 
     def _build(self, batch_norm: bool = True) -> nn.Module:
         recipe, classes, size = self.case.recipe, self.workload.classes, self.workload.input_size
-        return self.builder.build(recipe, classes, size, batch_norm)
+        return self.builder.build(recipe, classes, size, batch_norm, **self.form)
+
+    def _on_device(self, model: nn.Module) -> nn.Module:
+        """Return a model where the case has it, in the recipe's memory format."""
+        model = model.to(self.device, memory_format=models.MEMORY_FORMAT[self.case.recipe])
+        if isinstance(model, placement.Split):
+            model.second.to(model.devices[1])
+        return model
 
     def _build_optimizer(self, model: nn.Module, share: float = 1.0) -> torch.optim.Adam:
         learning_rate = share * self.workload.learning_rate

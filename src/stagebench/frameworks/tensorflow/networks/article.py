@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -24,11 +24,18 @@ BATCH_NORM: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -> keras.Sequential:
+def build(
+    recipe: str,
+    classes: int,
+    input_size: int,
+    batch_norm: bool = True,
+    assemble: Callable[..., keras.Model] = keras.Sequential,
+) -> keras.Model:
     """Return the network, with Keras' initial weights.
 
-    It takes images float32 [B, H, W, 3] and returns logits float32 [B, classes]. Without `batch_norm`, it is
-    the network that takes the weights of `Network.fold_batch_norm`.
+    It takes images float32 [B, H, W, 3] and returns logits float32 [B, classes]. `assemble` makes a model of
+    the layers, as `--api` and `--placement` say. Without `batch_norm`, it is the network that takes
+    the weights of `Network.fold_batch_norm`.
     """
     stack = [layers.Input((input_size, input_size, 3))]
     for number, channels in enumerate(NETWORK.channels, start=1):
@@ -36,7 +43,7 @@ def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -
         if batch_norm:
             stack.append(NORMALIZATION[recipe](**BATCH_NORM[recipe], name=f"batch_norm{number}"))
         stack += [layers.ReLU(), layers.MaxPooling2D(NETWORK.pool)]
-    return keras.Sequential(
+    return assemble(
         [
             *stack,
             layers.GlobalAveragePooling2D(),

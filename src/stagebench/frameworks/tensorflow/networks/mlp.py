@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 from keras import layers
@@ -10,12 +10,19 @@ from keras import layers
 from stagebench.networks.mlp import NETWORK
 
 
-def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -> keras.Sequential:
+def build(
+    recipe: str,
+    classes: int,
+    input_size: int,
+    batch_norm: bool = True,
+    assemble: Callable[..., keras.Model] = keras.Sequential,
+) -> keras.Model:
     """Return the network, with Keras' initial weights; it has no BatchNorm, and is equal in all recipes.
 
-    It takes images float32 [B, H, W, 3] and returns logits float32 [B, classes].
+    It takes images float32 [B, H, W, 3] and returns logits float32 [B, classes]. `assemble` makes a model of
+    the layers, as `--api` and `--placement` say.
     """
-    return keras.Sequential(
+    return assemble(
         [
             layers.Input((input_size, input_size, 3)),
             layers.Flatten(),

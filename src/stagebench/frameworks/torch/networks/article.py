@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -21,11 +21,18 @@ PADDING: Mapping[str, Any] = {"published": "same", "matched": "same", "tuned": 1
 """Equal for a 3x3 kernel, but "same" takes the first convolution 0.37 instead of 0.20 ms (two cores)."""
 
 
-def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -> nn.Sequential:
+def build(
+    recipe: str,
+    classes: int,
+    input_size: int,
+    batch_norm: bool = True,
+    assemble: Callable[..., nn.Module] = nn.Sequential,
+) -> nn.Module:
     """Return the network, with PyTorch's initial weights.
 
-    It takes images float32 [B, 3, H, W] and returns logits float32 [B, classes]. Without `batch_norm`, it is
-    the network that takes the weights of `Network.fold_batch_norm`.
+    It takes images float32 [B, 3, H, W] and returns logits float32 [B, classes]. `assemble` makes a model of
+    the layers, as `--api` and `--placement` say. Without `batch_norm`, it is the network that takes
+    the weights of `Network.fold_batch_norm`.
     """
     layers: list[nn.Module] = []
     for channels_in, channels_out in pairwise((3, *NETWORK.channels)):
@@ -33,7 +40,7 @@ def build(recipe: str, classes: int, input_size: int, batch_norm: bool = True) -
         if batch_norm:
             layers.append(nn.BatchNorm2d(channels_out, **BATCH_NORM[recipe]))
         layers += [nn.ReLU(**RELU[recipe]), nn.MaxPool2d(NETWORK.pool)]
-    return nn.Sequential(
+    return assemble(
         *layers,
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),

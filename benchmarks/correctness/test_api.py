@@ -1,0 +1,172 @@
+"""The axis `api`: however its layers are put together, a network computes the same to the last digit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+import gate
+from pair import Pair
+from stagebench.case import Case
+from stagebench.frameworks import FRAMEWORKS, INSTALLED
+from stagebench.frameworks.contract import UnavailableError
+from stagebench.networks import NETWORKS
+
+STACKS = ("article", "cifar10", "mlp")
+TORCH, TENSORFLOW = "stagebench.frameworks.torch.api", "stagebench.frameworks.tensorflow.api"
+
+
+@pytest.fixture
+def apis(framework):
+    """Each API of the framework, its default first."""
+    return ["sequential", *FRAMEWORKS[framework].implements["api"]]
+
+
+@pytest.fixture
+def arithmetic(framework, process_of, small_dataset):
+    """Return a function that computes outputs and gradients of a network by an API."""
+
+    def compute(api, recipe, network, precision):
+        pair = Pair({framework: process_of(framework)}, small_dataset, recipe, network)
+        (inspector,) = pair.inspectors(precision, api=api)
+        weights, images = gate.random_weights(pair, precision), gate.random_images(7, precision)
+        loss, gradients = inspector.loss_and_gradients(weights, images, np.arange(7))
+        logits = {
+            f"logits, training {mode}": inspector.logits(weights, images, mode) for mode in (False, True)
+        }
+        return {**logits, "loss": loss, **gradients}
+
+    return compute
+
+
+def equal(first, *others):
+    """Hold dictionaries of arrays to be the same, to the last digit."""
+    for other in others:
+        assert [*other] == [*first]
+        for name, value in first.items():
+            difference = np.abs(np.asarray(other[name]) - value).max()
+            assert np.array_equal(other[name], value), f"{name} differ by {difference:.2g}"
+
+
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("network", STACKS)
+@pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float32", marks=pytest.mark.nightly("an epoch is in it"))]
+)
+def test_outputs_and_gradients_are_those_of_the_sequential_model(
+    arithmetic, apis, recipe, network, precision
+):
+    equal(*(arithmetic(api, recipe, network, precision) for api in apis))
+
+
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("network", STACKS)
+def test_layers_and_parameters_are_those_of_the_sequential_model(open_pipeline, apis, recipe, network):
+    tables, trained, weights = [], [], []
+    for api in apis:
+        pipeline = open_pipeline(api=api, recipe=recipe, network=network)
+        pipeline.build_model()
+        tables.append(pipeline.layers())
+        trained.append(pipeline.trainable_weights())
+        weights.append(pipeline.weights())
+
+    assert len(tables[0]) > 3
+    assert tables == [tables[0]] * len(apis)
+    assert trained == [trained[0]] * len(apis)
+    equal(*weights)
+
+
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+def test_an_epoch_ends_in_the_weights_of_the_sequential_model(open_pipeline, apis, recipe):
+    trained = []
+    for api in apis:
+        pipeline = open_pipeline(recipe=recipe, api=api)
+        pipeline.build_model()
+        (epoch,) = pipeline.train(1)
+        trained.append({"loss": epoch["loss"], **pipeline.weights()})
+
+    equal(*trained)
+
+
+def test_less_than_float32_is_the_same_in_every_layer_too(open_pipeline, apis):
+    logits = {}
+    for api, precision in product(apis, ("float32", "bfloat16")):
+        pipeline = open_pipeline(api=api, precision=precision)
+        pipeline.build_model()
+        logits[api, precision] = pipeline.predict(gate.random_images(7, "float32"))
+
+    for api in apis:
+        assert np.array_equal(logits[api, "bfloat16"], logits["sequential", "bfloat16"])
+        assert not np.array_equal(logits[api, "bfloat16"], logits[api, "float32"])
+
+
+WITHOUT_RELU = {
+    ("torch", "subclass"): (
+        f"{TORCH}:Subclass.forward",
+        "lambda self, images: nn.Sequential(*[layer for layer in self.children() "
+        "if not isinstance(layer, nn.ReLU)])(images)",
+    ),
+    ("tensorflow", "subclass"): (
+        f"{TENSORFLOW}:Subclass.call",
+        "lambda self, images, training=False: keras.Sequential([layer for layer in self.stack "
+        "if not isinstance(layer, keras.layers.ReLU)])(images)",
+    ),
+    ("tensorflow", "functional"): (
+        f"{TENSORFLOW}:FORMS",
+        "{**original, 'functional': {'assemble': lambda stack: functional([layer for layer in stack "
+        "if not isinstance(layer, keras.layers.ReLU)])}}",
+    ),
+}
+
+
+def test_a_layer_that_is_left_out_is_noticed(arithmetic, framework, process_of, apis):
+    default, *others = apis
+    expected = arithmetic(default, "matched", "article", "float32")
+    for api in others:
+        target, replacement = WITHOUT_RELU[framework, api]
+        process_of(framework).request("patch", target=target, replacement=replacement)
+        try:
+            with pytest.raises(AssertionError, match="logits, training False differ"):
+                equal(expected, arithmetic(api, "matched", "article", "float32"))
+        finally:
+            process_of(framework).request("unpatch")
+
+
+def test_a_network_that_branches_has_one_form(open_pipeline, framework, process_of):
+    one_form = "lambda recipe, classes, input_size, batch_norm=True: original(recipe, classes, input_size)"
+    target = f"stagebench.frameworks.{framework}.networks.mlp:build"
+    process_of(framework).request("patch", target=target, replacement=one_form)
+    try:
+        open_pipeline(network="mlp").build_model()
+        for axes in ({"api": "subclass"}, {"placement": "split"}):
+            with pytest.raises(UnavailableError, match="mlp is no stack of layers: its builder has one form"):
+                open_pipeline(network="mlp", **axes)
+    finally:
+        process_of(framework).request("unpatch")
+
+
+def test_published_code_is_not_put_together_anew(open_pipeline):
+    with pytest.raises(UnavailableError, match="published code stays as it is: --api=subclass is for"):
+        open_pipeline(recipe="published", api="subclass")
+
+
+def test_torch_has_no_functional_api():
+    case = Case("torch", "torch", api="functional")
+
+    assert FRAMEWORKS["torch"].has_no(case) == "PyTorch has no --api=functional here"
+    assert FRAMEWORKS["tensorflow"].has_no(replace(case, framework="tensorflow")) is None
+
+
+@pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+def test_a_checkpoint_of_either_form_in_torch_fits_the_other(process_of, small_dataset, model_file):
+    pair, path = Pair({"torch": process_of("torch")}, small_dataset), model_file("torch")
+    (pipeline,) = pair.pipelines(api="subclass", seed=7)
+    pipeline.build_model()
+    pipeline.save_model(path)
+    (pipeline,) = pair.pipelines()
+    pipeline.load_model(path)
+
+    equal(NETWORKS["article"].initial_weights(100, 32, 7), pipeline.weights())
