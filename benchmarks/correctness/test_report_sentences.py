@@ -12,8 +12,10 @@ import pytest
 
 from saved_runs import matrix, saved_run
 from stagebench.article.published import agreement, comparisons
+from stagebench.case import Case
 from stagebench.report.best_settings import best_sentence, best_settings, options
 from stagebench.report.report import Report
+from stagebench.report.setting_sentences import setting_sentences
 from stagebench.results.file import run_of
 from stagebench.results.run import Run
 
@@ -136,3 +138,32 @@ def test_the_options_of_a_best_setting_measure_its_environment_alone():
 
     assert "--frameworks=none --env=torch@2.14.1=PYTHON --devices=cpu" in given
     assert options(matrix()[0]).startswith("--frameworks=torch --devices=cpu")
+
+
+def test_each_setting_is_compared_with_its_default_and_nothing_else():
+    plain = Case("tensorflow", "tensorflow", workers="auto")
+    cases = [
+        replace(plain, schedule=schedule, accumulate=accumulate)
+        for schedule in ("constant", "one_cycle")
+        for accumulate in (1, 4)
+    ]
+    saved = saved_run(cases, stages=("training",), noise=0.001)
+    for benchmark in saved["benchmarks"]:
+        if benchmark["extra_info"]["accumulate"] == 4:
+            benchmark["stats"]["data"] = [0.5 * seconds for seconds in benchmark["stats"]["data"]]
+
+    told = list(setting_sentences(run_of("run.json", saved).groups, by_recipe=False))
+
+    assert [sentence.partition(" takes ")[0] for sentence in told] == [
+        "training, tensorflow: --accumulate=4",
+        "training, tensorflow: --schedule=one_cycle",
+        "training, tensorflow accumulate 4: --schedule=one_cycle",
+        "training, tensorflow one_cycle: --accumulate=4",
+    ]
+    assert [re.search("faster|slower|as long within", sentence)[0] for sentence in told] == [
+        "faster",
+        "as long within",
+        "as long within",
+        "faster",
+    ]
+    assert re.search("takes 0.50.* times as long as --accumulate=1: it is faster", told[0])

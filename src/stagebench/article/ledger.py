@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stagebench.case import Case
-from stagebench.report.markdown import table_lines
+from stagebench.report.markdown import escaped, table_lines
+from stagebench.report.setting_sentences import setting_sentences
 from stagebench.report.tables import Row, Table, difference_table
 from stagebench.results.run import Run, in_order
 from stagebench.statistics.ratio import Ratio, paired_ratio
@@ -66,4 +67,7 @@ def ledger(run: Run) -> str:
     lines += ["", "### What it costs"]
     for table in costs:
         lines += ["", f"{table.title}:", "", *table_lines(table)]
-    return "\n".join([*lines, "", cost_legend(run), ""])
+    lines += ["", cost_legend(run)]
+    if told := list(setting_sentences(run.groups, by_recipe=True)):
+        lines += ["", "### What settings cost or gain", "", *(f"- {escaped(sentence)}" for sentence in told)]
+    return "\n".join([*lines, ""])

@@ -15,6 +15,7 @@ from stagebench.report.deployment_tables import deployed, deployment_table, late
 from stagebench.report.formats import about
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report
+from stagebench.report.setting_sentences import setting_sentences
 from stagebench.report.tables import Table
 from stagebench.report.verdicts import NOTHING_TO_COMPARE, shared_settings, verdict_rows, verdict_table
 
@@ -60,6 +61,7 @@ def _lines(report: Report) -> Iterator[str]:
             told = best_settings.best_sentence(best, report.by_recipe)
             options = best_settings.options(best.result.case).translate(NOT_IN_CODE)
             yield f"- {escaped(told)} `pytest benchmarks {options}`"
+        yield from (f"- {escaped(told)}" for told in setting_sentences(run.groups, report.by_recipe))
     missing = tables.not_measured_table(report)
     if missing.rows:
         yield from _titled(missing)

@@ -13,6 +13,7 @@ from stagebench.case import Case
 from stagebench.report.deployment_sentences import deployment_sentences, sanity_lines
 from stagebench.report.deployment_tables import compact_rows
 from stagebench.report.formats import count, duration, relative, share, verdict_word, workers_legend
+from stagebench.report.setting_sentences import setting_sentences
 from stagebench.report.tables import transfer_sentences, words
 from stagebench.report.verdicts import (
     VerdictRow,
@@ -80,6 +81,8 @@ def summary_lines(
         told = [s for group in of_setting for say in sayings for s in say(group, by_recipe)]
         lines += [line for sentence in told for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, by_recipe)):
+        lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
+    if sentences := list(setting_sentences(judged, by_recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}

@@ -19,6 +19,7 @@ from stagebench.report.formats import about, workers_legend
 from stagebench.report.html.parts import render
 from stagebench.report.profiles import NOTE, profile_tables
 from stagebench.report.report import Report, fixed
+from stagebench.report.setting_sentences import setting_sentences
 from stagebench.report.verdicts import (
     COLD_START,
     NOTHING_TO_COMPARE,
@@ -78,6 +79,7 @@ def _verdict(report: Report, number: int) -> dict[str, Any]:
         "columns": verdict_table(rows).columns,
         "sides": sides(rows),
         "best": best,
+        "costs": list(setting_sentences(run.groups, report.by_recipe)),
         "conditions": condition_sentences(run),
         "name": report.run_name(number),
     }

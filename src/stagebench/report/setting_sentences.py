@@ -1,0 +1,32 @@
+"""What settings cost or gain on this machine, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from stagebench.report.tables import words
+from stagebench.report.verdicts import setting, varied_axes
+from stagebench.statistics.group import Group
+from stagebench.statistics.settings import SettingCost, setting_costs
+
+JUDGED = {
+    "FASTER": "takes {ratio} times as long as {default}: it is faster.",
+    "SLOWER": "takes {ratio} times as long as {default}: it is slower.",
+    "SAME": "takes as long as {default} within {smallest:.2g}%: {ratio} times.",
+    "UNKNOWN": "takes {ratio} times as long as {default}: inconclusive.",
+}
+
+
+def setting_sentences(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]:
+    """Yield a sentence for each setting that was measured beside its default."""
+    varied = varied_axes(groups)
+    for group in groups:
+        for cost in setting_costs([group]):
+            where = ", ".join(part for part in (words(cost.stage), setting(group, varied)) if part)
+            yield f"{where}, {cost.default.label(by_recipe)}: {_told(cost)}"
+
+
+def _told(cost: SettingCost) -> str:
+    default = f"{cost.axis.option}={cost.axis.default}"
+    judged = JUDGED[cost.word].format(ratio=cost.ratio, default=default, smallest=100 * cost.smallest)
+    return f"{cost.axis.option}={getattr(cost.case, cost.axis.name)} {judged}"
