@@ -21,7 +21,7 @@ BY_RECIPE = [
     for recipe in AXES["recipe"].values
 ]
 """Parameters of a test of one framework."""
-CLASSES, SIZE = 100, 32
+CLASSES = 100
 """Of the network that inspectors look into."""
 
 
@@ -67,13 +67,18 @@ class Pair:
     manifest: Manifest
     recipe: str = "matched"
     network: str = DEFAULT
+    size: int = Workload(CLASSES).input_size
+    """Pixels a side of what the network takes."""
+    batch: int = 32
+    """Images in a step of the inspected arithmetic."""
     steps: int = 50
     """Of gradient descent."""
 
     def pipelines(self, manifest: Manifest | None = None, **changes: Any) -> list[Remote]:
         """Return a fresh pipeline of each; `changes` are axes of the case or fields of the workload."""
-        workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
-        axes = {name: value for name, value in changes.items() if name not in workload}
+        of_workload = {name: value for name, value in changes.items() if name in Workload.__annotations__}
+        workload = {"input_size": self.size, **of_workload}
+        axes = {name: value for name, value in changes.items() if name not in of_workload}
         axes = {"recipe": self.recipe, "network": self.network, **axes}
         return [
             open_pipeline(worker, framework, manifest or self.manifest, workload, **axes)
@@ -83,7 +88,7 @@ class Pair:
     @property
     def initial_weights(self) -> Callable[[int], Weights]:
         """What the network starts from, by the seed."""
-        return partial(NETWORKS[self.network].initial_weights, CLASSES, SIZE)
+        return partial(NETWORKS[self.network].initial_weights, CLASSES, self.size)
 
     def inspectors(self, precision: str, **form: str) -> list[Remote]:
         """Return the network's arithmetic in each, at a precision, by an `api` or `placement`."""
@@ -94,7 +99,7 @@ class Pair:
                 arguments={
                     "recipe": self.recipe,
                     "classes": CLASSES,
-                    "input_size": SIZE,
+                    "input_size": self.size,
                     "precision": precision,
                     "network": self.network,
                     **form,

@@ -15,16 +15,16 @@ TOGETHER, IMAGES = 4, 8
 WITHOUT_BATCH_NORM = ("mlp", "cifar10")
 
 
-def large_batches(updates):
+def large_batches(pair, updates):
     """Return batches of 32 images in float64."""
-    return gate.random_batches("float64", updates)
+    return gate.random_batches(pair, "float64", updates)
 
 
-def small_batches(updates):
+def small_batches(pair, updates):
     """Return the same images in batches of 8."""
     return [
         (images[part], labels[part])
-        for images, labels in large_batches(updates)
+        for images, labels in large_batches(pair, updates)
         for part in np.split(np.arange(TOGETHER * IMAGES), TOGETHER)
     ]
 
@@ -33,8 +33,8 @@ def is_the_large_batch(pair, framework, optimizer, updates=5):
     """Updates by four batches each are those by batches of four times the size."""
     weights = gate.random_weights(pair, "float64")
     inspector = dict(zip(pair.workers, pair.inspectors("float64"), strict=True))[framework]
-    losses, expected = inspector.train(weights, large_batches(updates), optimizer, 0.01)
-    small_losses, found = inspector.train(weights, small_batches(updates), optimizer, 0.01, TOGETHER)
+    losses, expected = inspector.train(weights, large_batches(pair, updates), optimizer, 0.01)
+    small_losses, found = inspector.train(weights, small_batches(pair, updates), optimizer, 0.01, TOGETHER)
 
     means = np.reshape(small_losses, (updates, TOGETHER)).mean(1)
     worst = gate.close("losses", means, np.array(losses), 1e-10)
@@ -45,7 +45,7 @@ def is_the_same_in_both(pair, updates):
     """Updates by four batches each end in equal losses and weights in both frameworks."""
     weights = gate.random_weights(pair, "float64")
     (losses, after), (other_losses, other_after) = (
-        side.train(weights, small_batches(updates), "sgd", 0.01, TOGETHER)
+        side.train(weights, small_batches(pair, updates), "sgd", 0.01, TOGETHER)
         for side in pair.inspectors("float64")
     )
     worst = gate.close("losses", np.array(losses), np.array(other_losses), 1e-10)
@@ -92,8 +92,8 @@ def test_with_batch_norm_each_small_batch_has_statistics_of_its_own(both):
     """So that the update is another one, the same in both frameworks: the test before holds them to it."""
     weights = gate.random_weights(both, "float64")
     for side in both.inspectors("float64"):
-        losses, expected = side.train(weights, large_batches(3), "sgd", 0.01)
-        small_losses, found = side.train(weights, small_batches(3), "sgd", 0.01, TOGETHER)
+        losses, expected = side.train(weights, large_batches(both, 3), "sgd", 0.01)
+        small_losses, found = side.train(weights, small_batches(both, 3), "sgd", 0.01, TOGETHER)
         means = np.reshape(small_losses, (3, TOGETHER)).mean(1)
         apart = np.abs(means - losses)
         kernels = [name for name in expected if name.endswith("/kernel")]

@@ -24,7 +24,7 @@ def tensorflow(both):
 
 def takes_the_inspected_steps(pair, changes=None):
     """Fifty steps in float64 have the losses and end in the weights of the inspected arithmetic."""
-    weights, batches = gate.random_weights(pair, "float64"), gate.random_batches("float64", pair.steps)
+    weights, batches = gate.random_weights(pair, "float64"), gate.random_batches(pair, "float64", pair.steps)
     (inspector,) = pair.inspectors("float64")
     losses, expected = inspector.train(weights, batches, "sgd", 0.01)
     with patched(pair.workers["tensorflow"], changes or {}):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -12,14 +14,15 @@ from stagebench.case import AXES, Case, Workload
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
+from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.networks.weights import save_weights
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.stages import STAGES, matrix
 from stagebench.stages.deployment import validate_deployed
 
-EPOCHS = 6
-"""After which the network is right on nearly all images of 20 classes, and its answers are no ties."""
+EPOCHS = {"article": 6, "mlp": 6, "resnet18": 3}
+"""After which a network is right on nearly all images of 20 classes, and its answers are no ties."""
 
 
 @pytest.fixture(scope="session")
@@ -29,22 +32,29 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def weights(process_of, dataset, tmp_path_factory):
-    """The file of a model that some framework has trained; all of them start from it."""
+def weights_of(process_of, dataset, tmp_path_factory):
+    """Return a function that gives the file of a network that one framework has trained, for all."""
     framework = next(name for name, f in FRAMEWORKS.items() if f.imports and not f.missing())
-    pipeline = open_pipeline(process_of(framework), framework, dataset, {}, cache="on", recipe="tuned")
-    pipeline.build_model()
-    pipeline.train(EPOCHS)
-    path = tmp_path_factory.mktemp("weights") / "weights.npz"
-    save_weights(path, pipeline.weights())
-    return path
+
+    @cache
+    def train(network: str) -> Path:
+        axes = {"cache": "on", "recipe": "tuned", "network": network}
+        pipeline = open_pipeline(process_of(framework), framework, dataset, {}, **axes)
+        pipeline.build_model()
+        pipeline.train(EPOCHS[network])
+        path = tmp_path_factory.mktemp("weights") / f"{network}.npz"
+        save_weights(path, pipeline.weights())
+        return path
+
+    return train
 
 
 @pytest.fixture
-def wrong(process_of, dataset, weights, tmp_path):
+def wrong(process_of, dataset, weights_of, tmp_path):
     """Return a function that executes a stage for a case, and says what is wrong with the deployed model."""
 
     def execute(stage: str, case: Case, plants: dict[str, str] | None = None) -> str:
+        weights = weights_of(case.network)
         worker: WorkerProcess = process_of(case.framework)
         worker.send_open(case, Workload(classes=len(dataset.classes)), dataset)
         worker.receive()
@@ -85,17 +95,24 @@ def cells(stage, **axes):
             marks = [pytest.mark.skip(reason=reason)] if reason else []
             if (name, case.deploy, case.quantize) not in ONE_OF_A_KIND or case.execution == "eager":
                 marks.append(pytest.mark.nightly("a deployed model beyond one of its kind"))
+            if case.network != DEFAULT:
+                marks.append(pytest.mark.nightly("a network beside the default"))
             if case.batch_size == 32:
                 found.append(pytest.param(case, id=case.id, marks=marks))
     return found
 
 
-@pytest.mark.parametrize("case", cells("exporting"))
+DEPLOYED_NETWORKS = [name for name, network in NETWORKS.items() if network.deployed_epochs]
+
+
+@pytest.mark.parametrize("case", cells("exporting", network=DEPLOYED_NETWORKS))
 def test_an_exported_model_answers_like_the_frameworks_own(wrong, case):
     assert wrong("exporting", case) == ""
 
 
-@pytest.mark.parametrize("case", cells("quantization", quantize=AXES["quantize"].values[1:]))
+@pytest.mark.parametrize(
+    "case", cells("quantization", quantize=AXES["quantize"].values[1:], network=DEPLOYED_NETWORKS)
+)
 def test_an_int8_model_answers_like_the_float32_one(wrong, case):
     assert wrong("quantization", case) == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import product
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import gate
+from pair import CLASSES
+from stagebench.case import Workload
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.networks import NETWORKS
@@ -20,16 +23,49 @@ from stagebench.networks import NETWORKS
 pytestmark = pytest.mark.gate
 
 
-@pytest.fixture(scope="module", params=["matched", "tuned"])
-def pair(request, pair):
+RECIPES = ("matched", "tuned")
+"""Those that promise equal work."""
+HEAVY_OPERATIONS = 1e8
+"""Operations for an image from which on a network is tried with small images before a pull request."""
+
+
+IN_FULL = Workload(CLASSES).input_size, 32, 50
+SMALL = 12, 8, 2
+"""Pixels a side, images in a batch, steps of gradient descent."""
+
+
+def networks_by_recipe(trains=False):
+    """Yield parameters for each network and recipe: those that are quick, and the nightly ones in full.
+
+    Where a test trains by the pipelines, TensorFlow makes a graph of each heavy network anew: nightly, too.
+    """
+    for recipe, (name, network) in product(RECIPES, NETWORKS.items()):
+        if network.forward_operations(CLASSES, IN_FULL[0]) < HEAVY_OPERATIONS:
+            yield pytest.param(recipe, name, IN_FULL, id=f"{recipe}-{name}")
+            continue
+        left = trains or recipe == "tuned" or name == "resnet50"  # resnet50 has the builders of resnet18
+        quick = [pytest.mark.nightly("takes minutes"), pytest.mark.long] if left else ()
+        yield pytest.param(recipe, name, SMALL, id=f"{recipe}-{name}-small", marks=quick)
+        full = [pytest.mark.nightly("takes minutes"), pytest.mark.long]
+        yield pytest.param(recipe, name, IN_FULL, id=f"{recipe}-{name}", marks=full)
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def each_recipe(request, pair):
     """Both frameworks, by each recipe that promises equal work."""
     return replace(pair, recipe=request.param)
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def networks(request, pair):
-    """Both frameworks, with each network."""
-    return replace(pair, network=request.param)
+@pytest.fixture
+def networks(pair, recipe, network, amount):
+    """Both frameworks, by each recipe, with each network."""
+    size, batch, steps = amount
+    return replace(pair, recipe=recipe, network=network, size=size, batch=batch, steps=steps)
+
+
+OF_NETWORKS = ("recipe", "network", "amount")
+with_each_network = pytest.mark.parametrize(OF_NETWORKS, [*networks_by_recipe()])
+training_each_network = pytest.mark.parametrize(OF_NETWORKS, [*networks_by_recipe(trains=True)])
 
 
 ORIENTATION = 0x0112
@@ -37,12 +73,19 @@ ORIENTATION = 0x0112
 
 
 @pytest.mark.parametrize("promise", gate.OF_DATA)
-def test_both_frameworks_prepare_data_alike(pair, promise, record_property):
-    hold(promise, pair, record_property)
+def test_both_frameworks_prepare_data_alike(each_recipe, promise, record_property):
+    hold(promise, each_recipe, record_property)
 
 
-@pytest.mark.parametrize("promise", gate.OF_NETWORKS)
+@with_each_network
+@pytest.mark.parametrize("promise", gate.OF_ARITHMETIC)
 def test_both_frameworks_compute_alike(networks, promise, record_property):
+    hold(promise, networks, record_property)
+
+
+@training_each_network
+@pytest.mark.parametrize("promise", gate.OF_TRAINING)
+def test_both_frameworks_train_and_report_alike(networks, promise, record_property):
     hold(promise, networks, record_property)
 
 
@@ -55,14 +98,16 @@ def hold(promise, pair, record_property):
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("cache", ["off", "on"])
-def test_labels_and_coverage_are_equal_for_every_workers_and_cache(pair, workers, cache):
-    gate.same_coverage(pair, workers, cache)
+def test_labels_and_coverage_are_equal_for_every_workers_and_cache(each_recipe, workers, cache):
+    gate.same_coverage(each_recipe, workers, cache)
 
 
+@training_each_network
 def test_a_model_trained_in_one_framework_evaluates_alike_in_the_other(networks, tmp_path):
     print(f"exchange: {gate.models_cross_over(networks, tmp_path):.2g}")  # noqa: T201
 
 
+@training_each_network
 def test_files_keep_the_model(networks, tmp_path):
     gate.files_keep_the_model(networks, tmp_path)
 
@@ -100,13 +145,13 @@ def dataset_of(pictures, folder):
 
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(pictures=st.lists(jpegs(), min_size=8, max_size=8))
-def test_any_jpeg_is_prepared_alike(pair, tmp_path_factory, pictures):
+def test_any_jpeg_is_prepared_alike(each_recipe, tmp_path_factory, pictures):
     manifest = dataset_of(pictures, tmp_path_factory.mktemp("jpegs"))
 
-    gate.same_pixels(pair, manifest, gate.ANY_JPEG)
+    gate.same_pixels(each_recipe, manifest, gate.ANY_JPEG)
 
 
-def test_orientation_tags_are_ignored_by_both(pair, tmp_path):
+def test_orientation_tags_are_ignored_by_both(each_recipe, tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
     files = []
     for orientation in (1, 6):
@@ -116,24 +161,24 @@ def test_orientation_tags_are_ignored_by_both(pair, tmp_path):
         picture.save(file, "JPEG", exif=exif)
         files.append(file.getvalue())
 
-    for pipeline in pair.pipelines(dataset_of(files, tmp_path)):
+    for pipeline in each_recipe.pipelines(dataset_of(files, tmp_path)):
         plain, rotated = gate.epoch(pipeline, "test")[0]
         assert np.array_equal(plain, rotated)
 
 
 @pytest.mark.long
 @pytest.mark.nightly("trains for four epochs, twelve times: a minute and a half")
-def test_both_frameworks_learn_alike_from_equal_weights(pair, tmp_path_factory):
+def test_both_frameworks_learn_alike_from_equal_weights(each_recipe, tmp_path_factory):
     request = DatasetRequest("synthetic", train_images=2000, test_images=1000, classes=20)
     manifest = prepare(request, tmp_path_factory.mktemp("learning"), lambda *_: None)
 
     means = []
-    for framework, worker in pair.workers.items():
+    for framework, worker in each_recipe.workers.items():
         accuracies = []
         for seed in (1, 2, 3):
-            pipeline = replace(pair, workers={framework: worker}).pipelines(manifest, seed=seed, cache="on")[
-                0
-            ]
+            pipeline = replace(each_recipe, workers={framework: worker}).pipelines(
+                manifest, seed=seed, cache="on"
+            )[0]
             pipeline.build_model()
             pipeline.train(4)
             accuracies.append(pipeline.evaluate()["accuracy"])

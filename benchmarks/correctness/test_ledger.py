@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -134,7 +134,7 @@ def assert_refused(path: Path, complaint: str, capsys: pytest.CaptureFixture[str
 
 
 def test_a_framework_that_cannot_be_inspected_discards_nothing_of_the_others(monkeypatch) -> None:
-    def measure(framework: str) -> list[Difference]:
+    def measure(framework: str, networks: Collection[str]) -> list[Difference]:
         if framework == "torch":
             raise WorkerError("its worker process died")
         return [DIFFERENCE]
@@ -143,7 +143,9 @@ def test_a_framework_that_cannot_be_inspected_discards_nothing_of_the_others(mon
     monkeypatch.setattr(Framework, "missing", lambda framework: None)
     said: list[str] = []
 
-    assert measure_all_differences(["tensorflow", "torch"], said.append) == [DIFFERENCE]
+    assert measure_all_differences({"tensorflow": {"article"}, "torch": {"article"}}, said.append) == [
+        DIFFERENCE
+    ]
     assert "differs in torch could not be measured: its worker process died" in said[0]
 
 
@@ -154,6 +156,16 @@ def test_the_ledger_lists_what_differs_in_torch() -> None:
     loss = "reported loss, last batch of 14 instead of 32 images"
     assert rows.keys() == {*COMMON, "pixels", loss, "model file, bytes"}
     assert largest(rows["pixels"]) < 0.01
+
+
+@pytest.mark.skipif("torch" not in INSTALLED, reason="torch is not installed")
+def test_the_ledger_says_that_the_forms_of_cifar10_are_unequal() -> None:
+    rows = {row.choice: row for row in measure_differences("torch", {"article", "cifar10"})}
+
+    assert rows["cifar10: parameters"].published == "288,100"  # with 100 classes
+    assert rows["cifar10: pixels"].published == "`normalize='half'`"
+    assert largest(rows["cifar10: pixels"]) > 0.9
+    assert rows["cifar10: accuracy after 4 epochs of 500 images"].measured.endswith("points, one run each")
 
 
 @pytest.mark.nightly("the other framework; `published` promises no equal work")

@@ -23,6 +23,7 @@ class Mutant:
     """From `module:attribute` to the expression that replaces it; `original` is what was there."""
     recipe: str = "matched"
     network: str = DEFAULT
+    size: int = 32
 
     @property
     def framework(self) -> str:
@@ -31,13 +32,13 @@ class Mutant:
 
 def resized(options: str) -> str:
     return (
-        "lambda recipe, size: v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), "
+        "lambda recipe, size, _: v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), "
         f"v2.Resize((size, size), {options})])"
     )
 
 
 RESIZED_IN_UINT8 = (
-    "lambda recipe, size: transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])"
+    "lambda recipe, size, _: transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])"
 )
 LABELS_OFF_BY_ONE = "lambda self, split: [(label + 1) % len(self.classes) for label in original(self, split)]"
 TWICE_THE_LEARNING_RATE = (
@@ -267,27 +268,105 @@ MUTANTS_OF_TUNED = [
 ]
 
 
+MUTANTS_OF_SETTINGS = [
+    Mutant(f"{recipe} {name}", "same_normalized_pixels", {target: replacement}, recipe)
+    for recipe, name, target, replacement in (
+        ("matched", "torch divides by 1", f"{TORCH}.data:PIXELS", "{'half': (0.5, 1.0)}"),
+        ("matched", "tensorflow does not normalize", f"{TENSORFLOW}.data:PIXELS", "{}"),
+        ("tuned", "torch does not normalize", f"{TORCH}.tuned.data:PIXELS", "{}"),
+        ("tuned", "tensorflow subtracts nothing", f"{TENSORFLOW}.data:PIXELS", "{'half': (0.0, 0.5)}"),
+    )
+]
+
+
+STRIDE_IN_THE_FIRST_CONVOLUTION = (
+    "lambda *a: (lambda block, first, second, *others: type(block)((type(first)(**{**vars(first), "
+    "'stride': second.stride}), type(second)(**{**vars(second), 'stride': first.stride}), *others), "
+    "block.shortcut))(original(*a), *original(*a).convs)"
+)
+POST_NORM = (
+    "lambda self, tokens: (lambda normed: self.norm2(normed + self.contract(self.gelu(self.expand(normed)))))"
+    "(self.norm1(tokens + self.attention(tokens)))"
+)
+
 MUTANTS_OF_NETWORKS = [
-    Mutant(
-        "torch takes the pixels channel by channel",
-        "same_logits",
-        {f"{TORCH}.networks.flatten:FlattenPixels.forward": "lambda self, images: images.flatten(1)"},
-        network="mlp",
-    ),
-    Mutant(
-        "tensorflow pools by the mean",
-        "same_logits",
-        {f"{TENSORFLOW}.networks.cifar10:layers.MaxPooling2D": "lambda pool: layers.AveragePooling2D(pool)"},
-        network="cifar10",
-    ),
+    Mutant(name, "same_logits", {target: replacement}, network=network, size=size)
+    for network, size, name, target, replacement in (
+        (
+            "mlp",
+            32,
+            "torch takes the pixels channel by channel",
+            f"{TORCH}.networks.flatten:FlattenPixels.forward",
+            "lambda self, images: images.flatten(1)",
+        ),
+        (
+            "cifar10",
+            32,
+            "tensorflow pools by the mean",
+            f"{TENSORFLOW}.networks.cifar10:layers.MaxPooling2D",
+            "lambda pool: layers.AveragePooling2D(pool)",
+        ),
+        (
+            "resnet18",
+            12,
+            "torch adds no shortcut",
+            f"{TORCH}.networks.resnet:ResidualBlock.forward",
+            "lambda self, images: self.relu(self.branch(images))",
+        ),
+        (
+            "resnet18",
+            12,
+            "tensorflow pads a stride on one side alone",
+            f"{TENSORFLOW}.networks.resnet:layers.ZeroPadding2D",
+            "lambda pixels: original(((0, 2 * pixels), (0, 2 * pixels)))",
+        ),
+        (
+            "resnet50",
+            12,
+            "tensorflow has a block's stride in its first convolution",
+            f"{TENSORFLOW}.networks.resnet:ResNet._block",
+            STRIDE_IN_THE_FIRST_CONVOLUTION,
+        ),
+        (
+            "vit_tiny",
+            12,
+            "torch approximates GELU by tanh",
+            f"{TORCH}.networks.vit_tiny:nn.GELU",
+            "lambda: original(approximate='tanh')",
+        ),
+        (
+            "vit_tiny",
+            12,
+            "torch normalizes after each half of a block",
+            f"{TORCH}.networks.vit_tiny:Block.forward",
+            POST_NORM,
+        ),
+        (
+            "vit_tiny",
+            12,
+            "tensorflow LayerNorm epsilon 1e-5",
+            f"{TENSORFLOW}.networks.vit_tiny:NETWORK.layer_norm_epsilon",
+            "1e-5",
+        ),
+        (
+            "vit_tiny",
+            12,
+            "torch does not scale attention",
+            f"{TORCH}.networks.vit_tiny:functional.scaled_dot_product_attention",
+            "lambda query, key, value: original(query, key, value, scale=1.0)",
+        ),
+    )
 ]
 
 
 @pytest.mark.parametrize(
-    "mutant", [*MUTANTS, *MUTANTS_OF_TUNED, *MUTANTS_OF_NETWORKS], ids=lambda mutant: mutant.name
+    "mutant",
+    [*MUTANTS, *MUTANTS_OF_TUNED, *MUTANTS_OF_NETWORKS, *MUTANTS_OF_SETTINGS],
+    ids=lambda mutant: mutant.name,
 )
 def test_the_gate_catches(pair, mutant, tmp_path):
-    pair = replace(pair, recipe=mutant.recipe, network=mutant.network, steps=5)
+    pair = replace(pair, recipe=mutant.recipe, network=mutant.network, size=mutant.size)
+    pair = replace(pair, batch=8 if mutant.size < 32 else 32, steps=5)
     worker = pair.workers[mutant.framework]
     for target, replacement in mutant.changes.items():
         worker.request("patch", target=target, replacement=replacement)

@@ -73,7 +73,7 @@ def test_half_of_the_kernels_are_before_the_second_half_which_begins_with_one(la
 )
 def test_outputs_and_gradients_are_those_of_one_device(pair_of, recipe, network, precision):
     pair = pair_of(recipe, network)
-    weights, images = gate.random_weights(pair, precision), gate.random_images(7, precision)
+    weights, images = gate.random_weights(pair, precision), gate.random_images(pair, 7, precision)
     computed = []
     for placement in ("single", "split"):
         (inspector,) = pair.inspectors(precision, placement=placement)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from math import prod
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.frameworks.contract import Array
 from stagebench.machine.errors import StorageError
-from stagebench.networks.article import NETWORK
+from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.results.run import Difference
 from stagebench.run.process import WorkerError, WorkerProcess
 from stagebench.run.scratch import scratch_folder
@@ -31,6 +32,9 @@ ROUNDING = 1e-6
 DATASET = DatasetRequest("synthetic", train_images=230, test_images=110, classes=100)
 """Small; its last test batch is ragged."""
 WORKLOAD = Workload(DATASET.classes)
+LEARNED = DatasetRequest("synthetic", train_images=500, test_images=400, classes=10)
+"""Few classes: of these, a few epochs teach something."""
+LEARNED_EPOCHS = 4
 BATCH_SIZE: int = AXES["batch_size"].default
 ADAM_VARIABLES, ADAM_STEPS = 100, 50
 GRADIENT_SCALE = 1e-3
@@ -89,16 +93,18 @@ class Pipeline:
         return {name: stated[recipe].get(name, defaults[name].default) for name in stated["matched"]}
 
 
-def measure_all_differences(frameworks: Sequence[str], tell: Callable[[str], None]) -> list[Difference]:
+def measure_all_differences(
+    networks: Mapping[str, Collection[str]], tell: Callable[[str], None]
+) -> list[Difference]:
     """Compare the recipes of each framework that is real and installed, and tell what came of it.
 
-    One whose recipes cannot be compared takes nothing from the others.
+    One whose recipes cannot be compared takes nothing from the others. `networks` are those of each.
     """
     found: list[Difference] = []
-    for name in frameworks:
+    for name, of_framework in networks.items():
         if FRAMEWORKS[name].imports and not FRAMEWORKS[name].missing():
             try:
-                found += measure_differences(name)
+                found += measure_differences(name, of_framework)
             except (DatasetError, StorageError, WorkerError) as error:
                 tell(f"how `published` differs in {name} could not be measured: {error}")
     if found:
@@ -106,8 +112,10 @@ def measure_all_differences(frameworks: Sequence[str], tell: Callable[[str], Non
     return found
 
 
-def measure_differences(framework: str) -> list[Difference]:
+def measure_differences(framework: str, networks: Collection[str] = ()) -> list[Difference]:
     """Compare the recipes of a real framework, which must be installed, in a worker process on the CPU.
+
+    Of the article's network, each choice is looked at; of the other `networks`, what they come to.
 
     Raises:
         DatasetError, StorageError: there is no space for a small data set.
@@ -117,7 +125,11 @@ def measure_differences(framework: str) -> list[Difference]:
     with scratch_folder() as folder:
         manifest = prepare(DATASET, folder / "dataset", lambda *_: None)
         with WorkerProcess(framework, folder) as worker:
-            return _BothRecipes(worker, framework, manifest, folder).differences()
+            recipes = _BothRecipes(worker, framework, manifest, folder)
+            others = sorted({*networks} - {DEFAULT})
+            # Arithmetic comes last: its inspectors switch Keras to float64 for good.
+            own = [difference for name in others for difference in recipes.of_network(name)]
+            return [*own, *recipes.differences()]
 
 
 class _BothRecipes:
@@ -125,11 +137,40 @@ class _BothRecipes:
 
     def __init__(self, worker: WorkerProcess, framework: str, manifest: Manifest, folder: Path) -> None:
         self.worker, self.framework, self.manifest, self.folder = worker, framework, manifest, folder
-        self.weights = NETWORK.initial_weights(WORKLOAD.classes, WORKLOAD.input_size, WORKLOAD.seed)
+        self.weights = NETWORKS[DEFAULT].initial_weights(WORKLOAD.classes, WORKLOAD.input_size, WORKLOAD.seed)
         self.settings = self._open(__name__, "matched")
 
+    def of_network(self, name: str) -> list[Difference]:
+        """Return by how much the forms of a network differ: parameters, pixels, what they have learned."""
+        network = NETWORKS[name]
+        form = network.form("published", self.framework)
+        published, matched = (
+            sum(prod(shape) for shape in one.shapes(WORKLOAD.classes, WORKLOAD.input_size).values())
+            for one in (form, network)
+        )
+        scaling = {"normalize": (form.normalize, network.normalize)}
+        apart = np.abs(self._test_split("published", name)[0] - self._test_split("matched", name)[0])
+        measured = f"max {apart.max():.2g}, mean {apart.mean():.2g} of full scale"
+        rows = self._ratio(f"{name}: parameters", published, matched, ",")
+        if form.normalize != network.normalize:
+            rows += self._stated(f"{name}: pixels", scaling, measured, float(apart.max()))
+        return [*rows, self._learned(name)]
+
+    def _learned(self, network: str) -> Difference:
+        manifest = prepare(LEARNED, self.folder / "learned", lambda *_: None)
+        accuracies = []
+        for recipe in RECIPES:
+            self._open_pipeline(recipe, network, manifest)
+            self._call("pipeline", "build_model")
+            self._call("pipeline", "train", LEARNED_EPOCHS)
+            accuracies.append(self._call("pipeline", "evaluate")["accuracy"])
+        published, matched = accuracies
+        choice = f"{network}: accuracy after {LEARNED_EPOCHS} epochs of {LEARNED.train_images} images"
+        measured = f"{100 * (published - matched):+.1f} points, one run each"
+        return Difference(choice, self.framework, f"{published:.1%}", f"{matched:.1%}", measured)
+
     def differences(self) -> list[Difference]:
-        """Return what differs. Arithmetic comes last: its inspectors switch Keras to float64 for good."""
+        """Return what differs for the article's network."""
         return [*self._pixels(), *self._initial_weights(), *self._loss(), *self._file(), *self._arithmetic()]
 
     def _pixels(self) -> list[Difference]:
@@ -243,21 +284,28 @@ class _BothRecipes:
         values = format(published, digits), format(matched, digits)
         return [Difference(choice, self.framework, *values, f"{ratio} times")]
 
-    def _test_split(self, recipe: str) -> tuple[Array, Array]:
+    def _test_split(self, recipe: str, network: str = DEFAULT) -> tuple[Array, Array]:
         """Return the images and labels of a fresh pipeline, in the manifest's order."""
-        self._open_pipeline(recipe)
+        self._open_pipeline(recipe, network)
         images, labels = zip(*self._call("pipeline", "batches", "test"), strict=True)
         return np.concatenate(images), np.concatenate(labels)
 
-    def _open_pipeline(self, recipe: str) -> None:
-        self._open(FRAMEWORKS[self.framework].pipeline_module(recipe), recipe)
+    def _open_pipeline(self, recipe: str, network: str = DEFAULT, manifest: Manifest | None = None) -> None:
+        self._open(FRAMEWORKS[self.framework].pipeline_module(recipe), recipe, network, manifest)
 
-    def _open(self, module: str, recipe: str) -> Any:
-        case = Case(self.framework, self.framework, cache="off", augment="off", recipe=recipe)
+    def _open(
+        self, module: str, recipe: str, network: str = DEFAULT, manifest: Manifest | None = None
+    ) -> Any:
+        """Open what a module has, on the small data set if on no other."""
+        manifest = manifest or self.manifest
+        case = Case(
+            self.framework, self.framework, cache="off", augment="off", recipe=recipe, network=network
+        )
         if FRAMEWORKS[self.framework].chooses_workers:
             case = replace(case, workers="auto")
+        workload = plain(replace(WORKLOAD, classes=len(manifest.classes)))
         return self.worker.request(
-            "open", module=module, case=plain(case), workload=plain(WORKLOAD), manifest=self.manifest.file
+            "open", module=module, case=plain(case), workload=workload, manifest=manifest.file
         )
 
     def _inspect(self, recipe: str) -> None:

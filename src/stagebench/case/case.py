@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from stagebench.case.axis import Axis, Trait, axis
-from stagebench.networks import DEFAULT, NETWORKS
+from stagebench.networks import DEFAULT, NETWORKS, Network
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Case:
     )
     network: str = axis(
         DEFAULT,
-        help="networks",
+        help="",
         option="--networks",
         values=tuple(NETWORKS),
         traits=("has_model",),
@@ -174,7 +174,7 @@ class Case:
     )
     normalize: str = axis(
         "none",
-        help="half: pixels from -1 to 1",
+        help="pixels from 0 to 1, or from -1 to 1",
         option="--normalize",
         values=("none", "half"),
         traits=("loads_data",),
@@ -240,6 +240,16 @@ class Case:
     def complete(self) -> Case:
         """The case for a pipeline: with the default of each axis that does not apply."""
         return self._with({a.name: a.default for a in AXES.values() if getattr(self, a.name) is None})
+
+    @property
+    def pixels(self) -> str:
+        """How its pixels are normalized: as the axis says, or else as a published form has them."""
+        return self.normalize if self.normalize != "none" else self.built_network.normalize
+
+    @property
+    def built_network(self) -> Network:
+        """What its recipe builds; see `Network.form`."""
+        return NETWORKS[self.network].form(self.recipe, self.framework)
 
     @property
     def default_computation(self) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 
@@ -20,6 +21,8 @@ class AdamSettings:
 
 
 ADAM = AdamSettings()
+PIXELS: Mapping[str, tuple[float, float]] = {"half": (0.5, 0.5)}
+"""By `normalize`: what is subtracted from pixels from 0 to 1, and what they are divided by then."""
 FINE_TUNING = 0.01
 """Share of the learning rate at which trained weights are trained on, quantization-aware or not: after Wu et
 al. (2020), "Integer Quantization for Deep Learning Inference". At all of it, 3 points of accuracy went."""

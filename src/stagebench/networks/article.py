@@ -17,7 +17,7 @@ class Article(Network):
 
     name = "article"
     recipes = ("published", "matched", "tuned")
-    deployed = True
+    deployed_epochs = 8
     channels = (32, 64, 128, 128)
     """Output channels of each block's convolution: 3x3, stride 1, zero padding, with bias."""
     pool = 2

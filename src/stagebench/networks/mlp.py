@@ -11,6 +11,7 @@ class Mlp(Network):
     name = "mlp"
     hidden = 128
     """Width of the first dense layer, which a ReLU follows."""
+    deployed_epochs = 8
     layers_with_kernel = 2
     adams_apart = 1e-3  # 4.6e-4
 

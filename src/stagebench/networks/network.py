@@ -25,7 +25,8 @@ class Network(ABC):
     """A network by its numbers. Its classes and its input size, in pixels, are the workload's.
 
     Variables are called `LAYER/VARIABLE`. What `VARIABLE` is decides how it starts and whether it is trained:
-    `kernel`, `bias`, and of BatchNorm `scale`, `offset`, `mean` and `variance`.
+    `kernel`, `bias`; `scale` and `offset` of BatchNorm and LayerNorm, `mean` and `variance` of BatchNorm;
+    `class` and `position` of tokens.
     """
 
     name: str
@@ -34,12 +35,32 @@ class Network(ABC):
     """Convolutions and dense layers: those that multiply."""
     recipes: tuple[str, ...] = ("matched", "tuned")
     """That have it: what was published is a form of its own."""
+    normalize: str = "none"
+    """How the published form has its pixels; see the axis."""
+    smallest_input: int = 16
+    """Pixels a side that it needs at least."""
     adams_apart: float = 1e-4
     """How far the losses of the frameworks' Adams may be apart after two steps; it was measured."""
-    deployed: bool = False
-    """Whether its deployment was tried in every export format."""
+    adam_rounds: float = 2e-3
+    """How far eight steps of Adam in float32 may be from the same steps in another order of sums: where a
+    gradient is near 0, its rounding decides the sign of a step. It was measured."""
+    gradients_apart: float = 1e-4
+    """How far float32 gradients may be apart, relative to the largest of their variable; it was measured."""
+    deployed_epochs: int = 0
+    """Of 10,000 images, for which it is trained before it is deployed: long enough for its answers to be far
+    from a tie. None: its deployment was not tried in every export format yet."""
     small_kernels: int = 0
     """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantizes dynamically."""
+
+    def form(self, recipe: str, framework: str) -> Network:
+        """Return what a recipe builds in a framework: this network, wherever work is equal."""
+        return self
+
+    def refuses(self, input_size: int) -> str | None:
+        """Say why it takes no images of this size, or None."""
+        if input_size < self.smallest_input:
+            return f"{self.name} takes {self.smallest_input} pixels a side or more, not {input_size}"
+        return None
 
     @abstractmethod
     def shapes(self, classes: int, input_size: int) -> Shapes:
@@ -59,14 +80,18 @@ class Network(ABC):
         return 2 * (2 * first + 3 * sum(others))
 
     def initial_weights(self, classes: int, input_size: int, seed: int) -> Weights:
-        """Return float32 initial weights: He-normal kernels (He et al., 2015), everything else neutral."""
+        """Return float32 initial weights, everything neutral but kernels and tokens.
+
+        Kernels are He-normal (He et al., 2015); tokens are normal with a deviation of 0.02, as those of BERT
+        and of vision transformers are.
+        """
         generator = np.random.default_rng(seed)
         weights: Weights = {}
         for name, shape in self.shapes(classes, input_size).items():
             variable = name.partition("/")[2]
-            if variable == "kernel":
-                deviation = np.float32((2 / np.prod(shape[:-1])) ** 0.5)
-                weights[name] = deviation * generator.standard_normal(shape, np.float32)
+            if variable in ("kernel", "class", "position"):
+                deviation = (2 / np.prod(shape[:-1])) ** 0.5 if variable == "kernel" else 0.02
+                weights[name] = np.float32(deviation) * generator.standard_normal(shape, np.float32)
             else:
                 fill = np.ones if variable in ("scale", "variance") else np.zeros
                 weights[name] = fill(shape, np.float32)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 Weights = dict[str, NDArray[np.floating]]
 """Every variable of a model by its canonical name, in the order of the layers and in canonical layout.
 
-Convolution kernels are `[height, width, in, out]`, dense kernels `[in, out]`; all else is `[channels]`.
+Convolution kernels are `[height, width, in, out]`, dense kernels `[in, out]`, positions `[tokens, channels]`;
+all else is `[channels]`.
 """
 
 

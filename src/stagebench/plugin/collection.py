@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 id=case.id,
                 marks=[
                     pytest.mark.benchmark(group=case.group(stage), timer=recorded_seconds),
-                    *_skip(case, settings.environments[case.environment]),
+                    *_skip(case, settings.environments[case.environment], settings.values["input_size"]),
                 ],
             )
             for case in settings.cases(stage)
@@ -54,8 +54,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
-def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
-    reason = environment.lacks(case) or _not_of_network(case)
+def _skip(case: Case, environment: Environment, input_size: int) -> list[pytest.MarkDecorator]:
+    reason = environment.lacks(case) or _not_of_network(case, input_size)
     if case.precision == "float16" and case.device == "cpu":
         reason = "float16 is for GPUs: on a CPU it is emulated, at a tenth of the speed; bfloat16 is not"
     if case.device == "cuda" and not gpu_names():
@@ -63,7 +63,7 @@ def _skip(case: Case, environment: Environment) -> list[pytest.MarkDecorator]:
     return [pytest.mark.skip(reason=reason)] if reason else []
 
 
-def _not_of_network(case: Case) -> str | None:
+def _not_of_network(case: Case, input_size: int) -> str | None:
     """Say why a case's network cannot be measured so, or None."""
     if case.network is None:
         return None
@@ -71,10 +71,10 @@ def _not_of_network(case: Case) -> str | None:
     if case.recipe not in network.recipes:
         having = [name for name, other in NETWORKS.items() if case.recipe in other.recipes]
         return f"{network.name} has no recipe {case.recipe}; it is there for {', '.join(having)}"
-    if case.deploy and not network.deployed:
-        having = [name for name, other in NETWORKS.items() if other.deployed]
+    if case.deploy and not network.deployed_epochs:
+        having = [name for name, other in NETWORKS.items() if other.deployed_epochs]
         return f"{network.name} was not tried in deployment yet; it is there for {', '.join(having)}"
-    return None
+    return network.refuses(input_size)
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m, so that only what is left counts

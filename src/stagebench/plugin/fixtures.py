@@ -74,9 +74,11 @@ def measuring(
     if not benchmarks.disabled:
         with exit_if_impossible():
             refuse_unwritable(benchmarks)
-        recipes = {(case.framework, case.recipe) for case in map(case_of, selected)}
-        frameworks = sorted(framework for framework, recipe in recipes if recipe == "published")
-        config.stash[RECORD].differences += measure_all_differences(frameworks, progress.finish)
+        published: dict[str, set[str]] = {}
+        for case in map(case_of, selected):
+            if case.recipe == "published":
+                published.setdefault(case.framework, set()).add(case.network)
+        config.stash[RECORD].differences += measure_all_differences(published, progress.finish)
     with session:
         yield session
 

@@ -85,7 +85,7 @@ def _axis_option(axis: Axis) -> Option:
     """Return the option that takes an axis's values."""
     allowed = values_of(axis)
     parse = one_of(*allowed) if allowed else integer(axis.least)
-    told = f"{axis.help}: {', '.join(axis.values)}" if axis.values else axis.help
+    told = ": ".join(part for part in (axis.help, ", ".join(axis.values or ())) if part)
     others: dict[str, tuple[Any, str]] = {
         "device": (lambda: ("cpu", "cuda") if gpu_names() else ("cpu",), "all"),
         "deploy": ((), "all"),  # every export format that a framework has

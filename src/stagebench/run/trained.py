@@ -16,13 +16,12 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.machine.files import write
+from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights, save_weights
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.run.scratch import scratch_folder
 
-EPOCHS = 8
-"""For which the model is trained: long enough for its answers to be far from a tie. See the README."""
 IMAGES = 10_000
 """Training images of a synthetic data set, if the session has not more itself: of 2,000 in 100 classes, a
 network learns next to nothing."""
@@ -51,7 +50,8 @@ def trained_weights(
         request = replace(request, train_images=max(request.train_images, IMAGES))
     manifest = prepare(request, folder, lambda *_: None)
     environment = environments[first.environment]
-    workload = replace(workload, epochs=EPOCHS)
+    epochs = NETWORKS[first.network].deployed_epochs
+    workload = replace(workload, epochs=epochs)
     parts = {
         "network": first.network,
         "workload": plain(workload),
@@ -62,7 +62,7 @@ def trained_weights(
     path = folder / "weights" / f"{digest}.npz"
     if not path.exists():
         report(
-            f"training the model to deploy: {first.environment}, {EPOCHS} epochs of {len(manifest.train):,}"
+            f"training the model to deploy: {first.environment}, {epochs} epochs of {len(manifest.train):,}"
         )
         content = BytesIO()
         save_weights(content, _train(first, environment, workload, manifest))

@@ -11,7 +11,6 @@ import numpy as np
 
 from stagebench.case import Case, Workload
 from stagebench.frameworks import contract
-from stagebench.networks import NETWORKS
 from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
 
@@ -69,5 +68,5 @@ class Evaluation(Stage):
 
     @classmethod
     def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
-        operations = NETWORKS[case.network].forward_operations(workload.classes, workload.input_size)
+        operations = case.built_network.forward_operations(workload.classes, workload.input_size)
         return {**decoded(case, outcome["images"]), "operations": float(outcome["images"]) * operations}

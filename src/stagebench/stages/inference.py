@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from stagebench.case import Case, Trait, Workload
 from stagebench.frameworks import ExportFormat
 from stagebench.frameworks.contract import Operation
-from stagebench.networks import NETWORKS
 from stagebench.stages.deployment import DeploymentStage
 from stagebench.stages.stage import Amounts, Outcome
 
@@ -86,7 +85,7 @@ class Inference(DeploymentStage):
 
     @classmethod
     def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
-        operations = NETWORKS[case.network].forward_operations(workload.classes, workload.input_size)
+        operations = case.built_network.forward_operations(workload.classes, workload.input_size)
         return {"operations": float(outcome["images"]) * operations}
 
     @classmethod

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from stagebench.case import Case, Workload
-from stagebench.networks import NETWORKS
 from stagebench.stages.stage import FLOAT_BYTES, Amounts, Executions, Outcome, Stage
 
 
@@ -41,7 +40,7 @@ class ModelBuilding(Stage):
 
     @classmethod
     def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
-        network = NETWORKS[case.network]
+        network = case.built_network
         shapes = network.shapes(workload.classes, workload.input_size)
         sizes = {name: float(np.prod(shape)) for name, shape in shapes.items()}
         adam = 2 * sum(count for name, count in sizes.items() if network.trainable(name))

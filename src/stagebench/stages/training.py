@@ -10,7 +10,6 @@ from typing import Any
 
 from stagebench.case import Case, Workload
 from stagebench.frameworks.contract import Epoch, WatchedEpoch
-from stagebench.networks import NETWORKS
 from stagebench.stages.stage import Amounts, Executions, Outcome, Stage, decoded
 
 UPDATES_TO_LEARN = 5
@@ -86,5 +85,5 @@ class Training(Stage):
 
     @classmethod
     def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
-        operations = NETWORKS[case.network].training_operations(workload.classes, workload.input_size)
+        operations = case.built_network.training_operations(workload.classes, workload.input_size)
         return {**decoded(case, outcome["images"]), "operations": float(outcome["images"]) * operations}

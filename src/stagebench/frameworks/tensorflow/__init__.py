@@ -25,6 +25,7 @@ FRAMEWORK = Framework(
         "schedule": ("one_cycle", "one_cycle_step"),
         "accumulate": ("any",),
         "logging": ("tensorboard",),
+        "normalize": ("half",),
         "placement": ("split",),
     },
     axis_imports={"logging": ("tensorboard",)},

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from stagebench.case import Case, Workload
+from stagebench.case.training import PIXELS
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 
@@ -33,8 +34,7 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest) -> 
     def prepare(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.image.decode_jpeg(tf.io.read_file(path), channels=3, **DECODE[case.recipe])
         image = tf.image.resize(image, (workload.input_size, workload.input_size), **RESIZE[case.recipe])
-        image /= 255.0
-        return image, tf.one_hot(label, workload.classes)
+        return normalized(image / 255.0, case.pixels), tf.one_hot(label, workload.classes)
 
     dataset = tf.data.Dataset.from_tensor_slices((paths, manifest.labels(split)))
     dataset = dataset.map(prepare, num_parallel_calls=AUTOTUNE)
@@ -49,6 +49,14 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest) -> 
     options = tf.data.Options()
     options.autotune.enabled = case.recipe == "published"  # ends of epochs wait for it: frameworks/README.md
     return dataset.batch(case.batch_size).prefetch(AUTOTUNE).with_options(options)
+
+
+def normalized(image: tf.Tensor, how: str) -> tf.Tensor:
+    """Return an image that goes from 0 to 1 or, normalized by `half`, from -1 to 1."""
+    if how not in PIXELS:
+        return image
+    mean, deviation = PIXELS[how]
+    return (image - mean) / deviation
 
 
 def flip(example: tuple[tf.Tensor, tf.Tensor], draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -79,11 +79,11 @@ class Deployer:
             return self.pipeline
         return type(self.pipeline)(case, self.pipeline.workload, self.pipeline.manifest)
 
-    def _model(self) -> keras.Sequential:
+    def _model(self) -> keras.Model:
         """Return the pipeline's model as it is deployed."""
         return self.pipeline.model if self.pipeline.deploys_batch_norm else self._without_optimizer()
 
-    def _without_optimizer(self) -> keras.Sequential:
+    def _without_optimizer(self) -> keras.Model:
         """Return a copy of it."""
         copy, weights = self._network(), self.pipeline.weights()
         if not self.pipeline.deploys_batch_norm:
@@ -91,7 +91,7 @@ class Deployer:
         models.set_weights(copy, weights)
         return copy
 
-    def _network(self) -> keras.Sequential:
+    def _network(self) -> keras.Model:
         return self.pipeline.new_network(self.pipeline.deploys_batch_norm)
 
 

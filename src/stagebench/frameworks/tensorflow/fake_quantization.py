@@ -16,22 +16,39 @@ DECAY = 0.99
 """Share of an activation's range that a training step keeps."""
 
 
-def fake_quantized(model: keras.Sequential) -> keras.Sequential:
+def fake_quantized(model: keras.Model) -> keras.Model:
     """Return a copy of the model that rounds kernels, images and what layers make of them.
 
     BatchNorm's output is not rounded before its ReLU, with which it becomes one operation, and pooling only
-    selects.
+    selects. What is added is rounded first.
     """
-    copies = [rounding(layer) for layer in model.layers]
-    stack = [layers.Input(model.input_shape[1:]), FakeQuantization()]
-    for copy in copies:
-        stack.append(copy)
-        if isinstance(copy, layers.ReLU | layers.GlobalAveragePooling2D | layers.Dense):
-            stack.append(FakeQuantization())
-    quantized = keras.Sequential(stack)
-    for layer, copy in zip(model.layers, copies, strict=True):
-        copy.set_weights(layer.get_weights())
+
+    def call(layer: keras.Layer, inputs: Any, **options: Any) -> Any:
+        if isinstance(layer, layers.Add):
+            inputs = [rounded(one) for one in inputs]
+        elif isinstance(inputs, keras.KerasTensor) and _made_by(inputs, layers.InputLayer):
+            inputs = rounded(inputs)
+        outputs = layer(inputs, **options)
+        return rounded(outputs) if isinstance(layer, ROUNDED) else outputs
+
+    graph = keras.Model(model.inputs, model.outputs)
+    quantized = keras.models.clone_model(graph, clone_function=rounding, call_function=call)
+    for layer in model.layers:
+        quantized.get_layer(layer.name).set_weights(layer.get_weights())
     return quantized
+
+
+ROUNDED = (layers.ReLU, layers.GlobalAveragePooling2D, layers.Dense)
+"""Layers whose output is rounded."""
+
+
+def rounded(values: keras.KerasTensor) -> keras.KerasTensor:
+    """Round what was not rounded yet."""
+    return values if _made_by(values, FakeQuantization) else FakeQuantization()(values)
+
+
+def _made_by(values: keras.KerasTensor, layer: type[keras.Layer]) -> bool:
+    return isinstance(values._keras_history.operation, layer)
 
 
 def rounding(layer: keras.Layer) -> keras.Layer:

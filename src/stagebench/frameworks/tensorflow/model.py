@@ -18,6 +18,8 @@ VARIABLES = {
     "offset": "beta",
     "mean": "moving_mean",
     "variance": "moving_variance",
+    "class": "class_token",
+    "position": "positions",
 }
 """What Keras calls the variables of a layer."""
 
@@ -34,7 +36,7 @@ def set_precision(model: keras.Model, precision: str) -> None:
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     for layer in model.layers[:-1]:
-        if layer.dtype_policy.name != policy:
+        if not isinstance(layer, keras.layers.InputLayer) and layer.dtype_policy.name != policy:
             layer.dtype_policy = policy
 
 

@@ -33,7 +33,6 @@ from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow.custom_loop import CustomLoop
 from stagebench.frameworks.tensorflow.schedule import TabulatedSchedule
 from stagebench.frameworks.threads import threads_by
-from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
 
 
@@ -57,7 +56,7 @@ class Pipeline(contract.Pipeline):
                 tf.config.experimental.set_memory_growth(gpu, True)
         elif case.precision == "float16":
             raise UnavailableError("float16 is for GPUs: TensorFlow's CPU kernels take bfloat16 instead")
-        self.network = NETWORKS[case.network]
+        self.network = case.built_network
         self.builder = models.builder(self.network)
         stacks.check(case, self.builder.build)
         self.form = api.FORMS[case.api]

@@ -51,9 +51,7 @@ def post_training(model: keras.Model, calibration: NDArray[np.float32]) -> tuple
     return quantized, {"calibration": calibrating, "conversion": perf_counter() - start - calibrating}
 
 
-def quantization_aware(
-    model: keras.Sequential, train: Callable[[keras.Model], None]
-) -> tuple[bytes, Seconds]:
+def quantization_aware(model: keras.Model, train: Callable[[keras.Model], None]) -> tuple[bytes, Seconds]:
     """Return a model in int8 that was trained to be, from the model's weights, and the seconds of each step.
 
     The ranges of activations are those of the training. What it takes and returns stays float32.

@@ -22,6 +22,7 @@ FRAMEWORK = Framework(
         "schedule": ("one_cycle", "one_cycle_step"),
         "accumulate": ("any",),
         "logging": ("tensorboard",),
+        "normalize": ("half",),
         "placement": ("split",),
     },
     axis_imports={"logging": ("tensorboard",)},
@@ -38,10 +39,7 @@ FRAMEWORK = Framework(
             imports=("onnx", "onnxscript", "onnxruntime"),
             quantize=("none", "dynamic", "ptq", "qat"),
             quantize_imports=("torchao",),
-            refuses={
-                "dynamic": "torchao quantizes Linear layers alone dynamically: a tenth of this network's "
-                "weights"
-            },
+            refuses={"dynamic": "torchao quantizes Linear layers alone dynamically"},
             cpu_only=True,
         ),
     ),

@@ -14,19 +14,23 @@ from torchvision import transforms
 from torchvision.transforms import functional, v2
 
 from stagebench.case import Case, Workload
+from stagebench.case.training import PIXELS
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.lifetime import end_with_parent
 
 
-def preparation(recipe: str, size: int) -> Callable[[Image.Image], Tensor]:
-    """Return what turns a decoded RGB picture into a float32 tensor [3, size, size] from 0 to 1."""
+def preparation(recipe: str, size: int, normalize: str = "none") -> Callable[[Image.Image], Tensor]:
+    """Return what turns a decoded RGB picture into a float32 tensor [3, size, size] from 0 to 1.
+
+    Where it is normalized by `half`, it goes from -1 to 1.
+    """
+    normalized = [v2.Normalize(*([value] * 3 for value in PIXELS[normalize]))] if normalize in PIXELS else []
     if recipe == "published":
         # Resizes in uint8, so that every pixel is rounded to a grey level.
-        return transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
-    return v2.Compose(
-        [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Resize((size, size), antialias=True)]
-    )
+        return transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor(), *normalized])
+    resize = v2.Resize((size, size), antialias=True)
+    return v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), resize, *normalized])
 
 
 class Cache:
@@ -116,7 +120,7 @@ def loader(
     images = JpegImages(
         paths=paths,
         labels=manifest.labels(split),
-        prepare=preparation(case.recipe, size),
+        prepare=preparation(case.recipe, size, case.pixels),
         cache=Cache(len(paths), size, shared=case.workers > 0) if case.cache == "on" else None,
         flips=RandomFlips(workload.seed) if training and case.augment == "on" else None,
     )

@@ -32,7 +32,6 @@ from stagebench.frameworks.contract import (
 from stagebench.frameworks.torch import api, execution, persistence, placement, training
 from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch.scalar_log import ScalarLog
-from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights
 
 
@@ -50,7 +49,7 @@ class Pipeline(contract.Pipeline):
         torch.backends.cudnn.deterministic = case.recipe == "published"
         torch.backends.cudnn.benchmark = False
         torch.manual_seed(workload.seed)
-        self.network = NETWORKS[case.network]
+        self.network = case.built_network
         self.builder = models.builder(self.network)
         stacks.check(case, self.builder.build)
         self.form = api.FORMS[case.api]

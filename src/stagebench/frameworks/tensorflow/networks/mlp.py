@@ -26,8 +26,7 @@ def build(
         [
             layers.Input((input_size, input_size, 3)),
             layers.Flatten(),
-            layers.Dense(NETWORK.hidden, name="dense1"),
-            layers.ReLU(),
+            layers.Dense(NETWORK.hidden, activation="relu", name="dense1"),
             layers.Dense(classes, name="dense2"),
         ]
     )
@@ -35,7 +34,6 @@ def build(
 
 KINDS: Mapping[type[keras.Layer], str] = {
     layers.Flatten: "flatten",
-    layers.ReLU: "relu",
     layers.Dense: "dense",
 }
 """What the model table calls the layers; others have no row."""

@@ -22,7 +22,7 @@ import tensorflow as tf
 from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
-from stagebench.frameworks.tensorflow.data import DECODE, RESIZE
+from stagebench.frameworks.tensorflow.data import DECODE, RESIZE, normalized
 
 IMAGES_IN_FLIGHT = 32
 BATCHES_IN_FLIGHT = 2
@@ -39,7 +39,7 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest, thr
     resize = resize_for(read(paths[0]).shape, workload.input_size)
 
     def prepare(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return resize(read(path)), tf.one_hot(label, workload.classes)
+        return normalized(resize(read(path)), case.pixels), tf.one_hot(label, workload.classes)
 
     def shuffled(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.shuffle(len(paths), seed=workload.seed) if training else dataset

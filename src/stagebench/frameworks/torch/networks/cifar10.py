@@ -23,18 +23,19 @@ def build(
     It takes images float32 [B, 3, H, W] and returns logits float32 [B, classes]. `assemble` makes a model of
     the layers, as `--api` and `--placement` say.
     """
+    form = NETWORK.form(recipe, "torch")
     layers: list[nn.Module] = []
     width = 3
-    for channels in NETWORK.channels:
-        layers += [nn.Conv2d(width, channels, kernel_size=3), nn.ReLU(**RELU[recipe])]
-        layers += [nn.MaxPool2d(NETWORK.pool)]
+    for channels in form.channels:
+        layers += [nn.Conv2d(width, channels, kernel_size=3, padding=form.padding), nn.ReLU(**RELU[recipe])]
+        layers += [nn.MaxPool2d(form.pool)]
         width = channels
     return assemble(
-        *layers[:-1],  # no pooling behind the last
-        FlattenPixels(),
-        nn.Linear(NETWORK.features(input_size), NETWORK.hidden),
+        *(layers if form.pools_last else layers[:-1]),
+        nn.Flatten() if recipe == "published" else FlattenPixels(),
+        nn.Linear(form.features(input_size), form.hidden),
         nn.ReLU(**RELU[recipe]),
-        nn.Linear(NETWORK.hidden, classes),
+        nn.Linear(form.hidden, classes),
     )
 
 
@@ -42,6 +43,7 @@ KINDS: Mapping[type[nn.Module], str] = {
     nn.Conv2d: "conv",
     nn.ReLU: "relu",
     nn.MaxPool2d: "max_pool",
+    nn.Flatten: "flatten",
     FlattenPixels: "flatten",
     nn.Linear: "dense",
 }

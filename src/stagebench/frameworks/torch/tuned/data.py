@@ -34,6 +34,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from stagebench.case import Case, Workload
+from stagebench.case.training import PIXELS
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.lifetime import end_with_parent
@@ -45,9 +46,8 @@ LARGEST_STACK = 2**16
 class JpegFiles(Dataset[Tensor]):
     """One split of the data set, read and decoded a batch at a time."""
 
-    def __init__(self, paths: list[str], size: int) -> None:
-        self.paths = paths
-        self.size = size
+    def __init__(self, paths: list[str], size: int, normalize: str) -> None:
+        self.paths, self.size, self.normalize = paths, size, normalize
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,7 +58,8 @@ class JpegFiles(Dataset[Tensor]):
         shapes = {simplejpeg.decode_jpeg_header(file, strict=False)[:2] for file in files}
         if len(shapes) == 1 and prod(*shapes) <= LARGEST_STACK:
             return torch.from_numpy(np.stack([decoded(file) for file in files]))
-        return torch.cat([prepared(torch.from_numpy(decoded(file))[None], self.size) for file in files])
+        pictures = (torch.from_numpy(decoded(file))[None] for file in files)
+        return torch.cat([prepared(picture, self.size, self.normalize) for picture in pictures])
 
     def _read(self, path: str) -> bytes:
         with FileIO(path) as file:  # a buffered one takes 2 us longer
@@ -71,12 +72,18 @@ def decoded(file: bytes) -> NDArray[np.uint8]:
     return picture
 
 
-def prepared(pictures: Tensor, size: int) -> Tensor:
-    """Return what the model gets, float32 [B, size, size, 3] from 0 to 1, of uint8 [B, height, width, 3]."""
+def prepared(pictures: Tensor, size: int, normalize: str) -> Tensor:
+    """Return what the model gets, float32 [B, size, size, 3] from 0 to 1, of uint8 [B, height, width, 3].
+
+    Where it is normalized by `half`, it goes from -1 to 1.
+    """
     # The resize is half as fast on channels_last as on contiguous channels.
     planes = pictures.permute(0, 3, 1, 2).contiguous() / 255
     if planes.shape[2:] != (size, size):
         planes = functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
+    if normalize in PIXELS:
+        mean, deviation = PIXELS[normalize]
+        planes = (planes - mean) / deviation
     return planes.permute(0, 2, 3, 1).contiguous()
 
 
@@ -91,6 +98,7 @@ class Loader:
     ) -> None:
         assert isinstance(case.workers, int)
         self.size, self.device, self.batch_size = workload.input_size, device, case.batch_size
+        self.normalize = case.pixels
         self.shuffle = split == "train"
         self.flip = self.shuffle and case.augment == "on"
         self.labels = torch.tensor(manifest.labels(split), device=device)
@@ -103,7 +111,7 @@ class Loader:
         self.batches: list[list[int]] = []
         """Indices of the epoch's batches, for the DataLoader."""
         self.files: DataLoader[Tensor] | None = DataLoader(
-            JpegFiles(manifest.paths(split), self.size),
+            JpegFiles(manifest.paths(split), self.size, self.normalize),
             batch_sampler=self.batches,
             num_workers=case.workers,
             persistent_workers=case.workers > 0,
@@ -133,7 +141,7 @@ class Loader:
         for indices, batch in zip(batches, self.files, strict=True):
             images = batch.to(self.device, non_blocking=True)
             if images.dtype == torch.uint8:
-                images = prepared(images, self.size)
+                images = prepared(images, self.size, self.normalize)
             if self.cache is not None:
                 self.cache[indices] = images
             yield images
