@@ -26,7 +26,7 @@ def test_pixels_are_those_of_matched(recipes):
 def test_a_training_step_is_that_of_matched(recipes):
     """In float32: there alone TensorFlow's BatchNorm is the fused one."""
     weights = gate.random_weights(recipes[0], "float32")
-    batches = gate.random_batches("float32", 1)
+    batches = gate.random_batches(recipes[0], "float32", 1)
     (losses, after), (other_losses, other_after) = (
         pair.inspectors("float32")[0].train(weights, batches, "sgd", 0.01) for pair in recipes
     )
