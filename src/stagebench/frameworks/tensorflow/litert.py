@@ -45,7 +45,7 @@ class LiteRTRunner:
             for operator in self.interpreter._get_ops_details()
             if operator["op_name"] in ("CONV_2D", "FULLY_CONNECTED")
         ]
-        return sum(kernel == np.int8 for _, kernel, _ in layers)
+        return sum(kernel == np.int8 for _, kernel, *_ in layers)  # not each has a bias
 
     def profile(self, path: Path, batch: NDArray[np.float32], calls: int) -> list[Operation]:
         """Run a batch some times and time the steps of each call: LiteRT shows Python none of its operators.
