@@ -6,9 +6,7 @@ computed.
 
 from __future__ import annotations
 
-import numpy as np
-
-from stagebench.networks.network import Network, Shapes, dense_shapes
+from stagebench.networks.network import Network, Shapes, dense_shapes, folded_batch_norm
 from stagebench.networks.weights import Weights
 
 
@@ -54,21 +52,13 @@ class Article(Network):
         return name.startswith("conv") and name.endswith("/bias")
 
     def fold_batch_norm(self, weights: Weights) -> Weights:
-        """See `Network.fold_batch_norm`.
-
-        In inference mode, BatchNorm is one factor and one summand a channel, which go into the convolution
-        before it.
-        """
+        """See `Network.fold_batch_norm`."""
         folded = {name: value for name, value in weights.items() if not name.startswith("batch_norm")}
         for number in range(1, len(self.channels) + 1):
-            scale, offset, mean, variance = (
-                weights[f"batch_norm{number}/{name}"].astype(np.float64)
-                for name in ("scale", "offset", "mean", "variance")
-            )
-            factor = scale / np.sqrt(variance + self.batch_norm_epsilon)
             kernel, bias = f"conv{number}/kernel", f"conv{number}/bias"
-            folded[kernel] = (weights[kernel] * factor).astype(weights[kernel].dtype)
-            folded[bias] = ((weights[bias] - mean) * factor + offset).astype(weights[bias].dtype)
+            folded[kernel], folded[bias] = folded_batch_norm(
+                weights, kernel, f"batch_norm{number}", self.batch_norm_epsilon, weights[bias]
+            )
         return folded
 
 

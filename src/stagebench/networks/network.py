@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,21 @@ def dense_shapes(*widths: int) -> Shapes:
         shapes[f"dense{number}/kernel"] = (width, units)
         shapes[f"dense{number}/bias"] = (units,)
     return shapes
+
+
+def folded_batch_norm(
+    weights: Weights, kernel: str, batch_norm: str, epsilon: float, bias: Any = 0.0
+) -> tuple[Any, Any]:
+    """Return a convolution's kernel and bias with the BatchNorm that follows it in them.
+
+    In inference mode, BatchNorm is one factor and one summand a channel.
+    """
+    scale, offset, mean, variance = (
+        weights[f"{batch_norm}/{name}"].astype(np.float64) for name in ("scale", "offset", "mean", "variance")
+    )
+    factor = scale / np.sqrt(variance + epsilon)
+    dtype = weights[kernel].dtype
+    return (weights[kernel] * factor).astype(dtype), ((bias - mean) * factor + offset).astype(dtype)
 
 
 class Network(ABC):

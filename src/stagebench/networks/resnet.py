@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from stagebench.networks.network import Network, Shapes
+from stagebench.networks.network import Network, Shapes, folded_batch_norm
 from stagebench.networks.weights import Weights
 
 SMALL_INPUT = 64
@@ -140,18 +138,14 @@ class ResNet(Network):
     def fold_batch_norm(self, weights: Weights) -> Weights:
         """See `Network.fold_batch_norm`; each convolution gets a bias."""
         folded: Weights = {}
-        for name, kernel in weights.items():
+        for name, value in weights.items():
             layer, variable = name.split("/")
             if layer == "dense":
-                folded[name] = kernel
+                folded[name] = value
             elif variable == "kernel":
-                scale, offset, mean, variance = (
-                    weights[f"{layer}_norm/{of}"].astype(np.float64)
-                    for of in ("scale", "offset", "mean", "variance")
+                folded[name], folded[f"{layer}/bias"] = folded_batch_norm(
+                    weights, name, f"{layer}_norm", self.batch_norm_epsilon
                 )
-                factor = scale / np.sqrt(variance + self.batch_norm_epsilon)
-                folded[name] = (kernel * factor).astype(kernel.dtype)
-                folded[f"{layer}/bias"] = (offset - mean * factor).astype(kernel.dtype)
         return folded
 
 
