@@ -148,11 +148,11 @@ class _BothRecipes:
             sum(prod(shape) for shape in one.shapes(WORKLOAD.classes, WORKLOAD.input_size).values())
             for one in (form, network)
         )
-        scaling = {"normalize": (form.normalize, network.normalize)}
-        apart = np.abs(self._test_split("published", name)[0] - self._test_split("matched", name)[0])
-        measured = f"max {apart.max():.2g}, mean {apart.mean():.2g} of full scale"
         rows = self._ratio(f"{name}: parameters", published, matched, ",")
         if form.normalize != network.normalize:
+            scaling = {"normalize": (form.normalize, network.normalize)}
+            apart = np.abs(self._test_split("published", name)[0] - self._test_split("matched", name)[0])
+            measured = f"max {apart.max():.2g}, mean {apart.mean():.2g} of full scale"
             rows += self._stated(f"{name}: pixels", scaling, measured, float(apart.max()))
         return [*rows, self._learned(name)]
 
