@@ -21,8 +21,8 @@ def setting_sentences(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]
     """Yield a sentence for each setting that was measured beside its default."""
     varied = varied_axes(groups)
     for group in groups:
-        for cost in setting_costs([group]):
-            where = ", ".join(part for part in (words(cost.stage), setting(group, varied)) if part)
+        where = ", ".join(part for part in (words(group.stage), setting(group, varied)) if part)
+        for cost in setting_costs(group):
             yield f"{where}, {cost.default.label(by_recipe)}: {_told(cost)}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stagebench.case import AXES, Axis, Case
@@ -15,7 +14,6 @@ from stagebench.statistics.verdict import Word, word_of
 class SettingCost:
     """A value of an axis, measured beside the axis' default."""
 
-    stage: str
     case: Case
     default: Case
     """The same case with the axis at its default."""
@@ -31,18 +29,17 @@ class SettingCost:
         return word_of(self.ratio, self.smallest)
 
 
-def setting_costs(groups: Iterable[Group]) -> list[SettingCost]:
-    """Return one for each case and setting off its default whose default was measured in the same group.
+def setting_costs(group: Group) -> list[SettingCost]:
+    """Return one for each case and setting off its default whose default was measured in the group.
 
     Deployment has comparisons of its own: see `speedups`.
     """
     axes = [a for a in AXES.values() if a.later and not a.separates and "deploys" not in a.traits]
     found = []
-    for group in groups:
-        for case in group.timings:
-            for axis in axes:
-                default = replace(case, **{axis.name: axis.default})
-                if default != case and default in group.timings:
-                    ratio = group.ratio(case, default)
-                    found.append(SettingCost(group.stage, case, default, axis, ratio, group.smallest))
+    for case in group.timings:
+        for axis in axes:
+            default = replace(case, **{axis.name: axis.default})
+            if default != case and default in group.timings:
+                ratio = group.ratio(case, default)
+                found.append(SettingCost(case, default, axis, ratio, group.smallest))
     return found
