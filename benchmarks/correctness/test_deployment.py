@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pair import open_pipeline
+from patches import patched
 from stagebench.case import AXES, Case, Workload
 from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
@@ -58,13 +59,9 @@ def wrong(process_of, dataset, weights_of, tmp_path):
         worker: WorkerProcess = process_of(case.framework)
         worker.send_open(case, Workload(classes=len(dataset.classes)), dataset)
         worker.receive()
-        try:
-            for target, replacement in (plants or {}).items():
-                worker.request("patch", target=target, replacement=replacement)
+        with patched(worker, plants or {}):
             worker.request("set_up", stage=stage, folder=tmp_path, weights=str(weights))
             outcome = worker.request("execute")["outcome"]
-        finally:
-            worker.request("unpatch")
         print({name: value for name, value in outcome.items() if name != "call_seconds"})  # noqa: T201
         return "; ".join(validate_deployed(case, outcome))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 import gate
+from patches import TENSORFLOW, TORCH, patched
 from stagebench.networks import DEFAULT
 
-TORCH, TENSORFLOW = "stagebench.frameworks.torch", "stagebench.frameworks.tensorflow"
 TORCH_NET, TENSORFLOW_NET = f"{TORCH}.networks.article", f"{TENSORFLOW}.networks.article"
 
 
@@ -368,13 +368,8 @@ def test_the_gate_catches(pair, mutant, tmp_path):
     pair = replace(pair, recipe=mutant.recipe, network=mutant.network, size=mutant.size)
     pair = replace(pair, batch=8 if mutant.size < 32 else 32, steps=5)
     worker = pair.workers[mutant.framework]
-    for target, replacement in mutant.changes.items():
-        worker.request("patch", target=target, replacement=replacement)
-    try:
-        with pytest.raises(AssertionError) as caught:
-            keep(mutant.promise, pair, tmp_path)
-    finally:
-        worker.request("unpatch")
+    with patched(worker, mutant.changes), pytest.raises(AssertionError) as caught:
+        keep(mutant.promise, pair, tmp_path)
     print(caught.value)  # noqa: T201  # shown by -rP
 
 
