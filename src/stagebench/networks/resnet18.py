@@ -12,6 +12,7 @@ class ResNet18(ResNet):
     blocks = (2, 2, 2, 2)
     bottleneck = False
     layers_with_kernel = 21
+    deployed_epochs = 2
 
 
 NETWORK = ResNet18()

@@ -33,7 +33,7 @@ def fake_quantized(model: keras.Model) -> keras.Model:
 
     graph = keras.Model(model.inputs, model.outputs)
     quantized = keras.models.clone_model(graph, clone_function=rounding, call_function=call)
-    for layer in model.layers:
+    for layer in filter(lambda layer: layer.weights, model.layers):  # a graph's `Input` is named anew
         quantized.get_layer(layer.name).set_weights(layer.get_weights())
     return quantized
 

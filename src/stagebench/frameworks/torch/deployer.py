@@ -43,13 +43,15 @@ class Deployer:
 
         match self.case.quantize:
             case "ptq":
-                self._quantized, seconds = quantization.post_training(self._model(), calibration)
+                self._quantized, seconds = quantization.post_training(
+                    self._model(), calibration, self.case.deploy
+                )
             case "qat":
                 # With its BatchNorm, as it is to be trained; the conversion folds it afterwards.
                 model = self.pipeline.new_network()
                 models.set_weights(model, self.pipeline.weights())
                 self._quantized, seconds = quantization.quantization_aware(
-                    model, self.pipeline.workload.input_size, self._trainer().train_other
+                    model, self.pipeline.workload.input_size, self._trainer().train_other, self.case.deploy
                 )
             case how:
                 raise ValueError(f"PyTorch's models are quantized by ptq or qat, not by {how}")

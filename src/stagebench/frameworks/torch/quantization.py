@@ -19,6 +19,7 @@ from torch.export import Dim
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import allow_exported_model_train_eval, move_exported_model_to_eval
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY, QuantizationAnnotation
 from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
     X86InductorQuantizer,
     get_default_x86_inductor_quantization_config,
@@ -29,10 +30,15 @@ BATCH = 32
 """Images that are calibrated with at once, whatever batch the model is for: the ranges found hang on it."""
 
 
-def post_training(model: nn.Module, calibration: NDArray[np.float32]) -> tuple[GraphModule, Seconds]:
-    """Return a model in int8, calibrated with images float32 [N, H, W, 3], and the seconds of each step."""
+def post_training(
+    model: nn.Module, calibration: NDArray[np.float32], runtime: str
+) -> tuple[GraphModule, Seconds]:
+    """Return a model in int8, calibrated with images float32 [N, H, W, 3], and the seconds of each step.
+
+    `runtime` is a key of `QUANTIZERS`.
+    """
     start = perf_counter()
-    observed = prepare_pt2e(_graph(model.eval(), calibration.shape[1]), _quantizer(is_qat=False))
+    observed = prepare_pt2e(_graph(model.eval(), calibration.shape[1]), _quantizer(runtime, is_qat=False))
     prepared = perf_counter()
     with torch.no_grad():
         for images in torch.from_numpy(calibration).permute(0, 3, 1, 2).split(BATCH):
@@ -44,14 +50,14 @@ def post_training(model: nn.Module, calibration: NDArray[np.float32]) -> tuple[G
 
 
 def quantization_aware(
-    model: nn.Module, size: int, train: Callable[[nn.Module], None]
+    model: nn.Module, size: int, train: Callable[[nn.Module], None], runtime: str
 ) -> tuple[GraphModule, Seconds]:
     """Return a model in int8 that was trained to be, from the model's weights, and the seconds of each step.
 
     The model takes images of `size` x `size` pixels. The ranges of activations are those of the training.
     """
     start = perf_counter()
-    rounding = prepare_qat_pt2e(_graph(model.train(), size), _quantizer(is_qat=True))
+    rounding = prepare_qat_pt2e(_graph(model.train(), size), _quantizer(runtime, is_qat=True))
     allow_exported_model_train_eval(rounding)  # a training loop says which of them it wants
     prepared = perf_counter()
     train(rounding)
@@ -60,6 +66,26 @@ def quantization_aware(
     converted = _converted(rounding)
     conversion = perf_counter() - trained + prepared - start
     return converted, {"training": trained - prepared, "conversion": conversion}
+
+
+class OnnxQuantizer(X86InductorQuantizer):
+    """Rounds summands too: onnxruntime multiplies integers only where what comes out is rounded.
+
+    `torch.compile` adds a shortcut within the convolution, before it rounds.
+    """
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        model = super().annotate(model)
+        for node in model.graph.nodes:
+            if node.target is torch.ops.aten.add.Tensor:
+                for summand in node.args:
+                    annotation = summand.meta.setdefault(Q_ANNOTATION_KEY, QuantizationAnnotation())
+                    annotation.output_qspec = self.get_global_quantization_config().input_activation
+        return model
+
+
+QUANTIZERS = {"compile": X86InductorQuantizer, "onnx": OnnxQuantizer}
+"""What decides which values are rounded, by what runs the model."""
 
 
 def add_last_bias_apart(model: GraphModule) -> None:
@@ -86,11 +112,11 @@ def _graph(model: nn.Module, size: int) -> GraphModule:
     return torch.export.export(model, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},)).module()
 
 
-def _quantizer(is_qat: bool) -> X86InductorQuantizer:
+def _quantizer(runtime: str, is_qat: bool) -> X86InductorQuantizer:
     # Without VNNI instructions, sums of two products of 8 bits overflow in the processor: 7 bits do not.
     reduce_range = not torch.cpu._is_vnni_supported()
     config = get_default_x86_inductor_quantization_config(is_qat=is_qat, reduce_range=reduce_range)
-    return X86InductorQuantizer().set_global(config)
+    return QUANTIZERS[runtime]().set_global(config)
 
 
 def _converted(model: GraphModule) -> GraphModule:
