@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from pair import Pair, Remote
+from pair import OF_SETTINGS, Pair, Remote
 from stagebench.case import AXES
 from stagebench.datasets.manifest import Manifest
 from stagebench.datasets.processors import usable_threads
@@ -59,27 +59,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-OF_FRAMEWORKS = {
-    "accumulation",
-    "api",
-    "batches",
-    "custom_loop",
-    "deployment",
-    "faults_data",
-    "faults_hostile",
-    "faults_jpegs",
-    "gate",
-    "logging",
-    "model_files",
-    "mutants",
-    "network",
-    "placement",
-    "reproducibility",
-    "rest",
-    "schedule",
-}
-"""Files whose tests share the processes of both frameworks, which take 6 s to start: as many files as one
-worker of pytest-xdist can do while the other does the rest."""
+SHARING = (
+    {"gate", "mutants", "placement"},
+    {
+        *("accumulation", "api", "batches", "custom_loop", "deployment", "faults_data", "faults_hostile"),
+        *("faults_jpegs", "logging", "model_files", "network", "reproducibility", "rest", "schedule"),
+    },
+)
+"""Files whose tests share the processes of both frameworks, which take 6 s to start: a set for each worker of
+pytest-xdist; then they do the rest, file by file."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,7 +84,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Sharing(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "frameworks" if Path(file).stem.removeprefix("test_") in OF_FRAMEWORKS else file
+            subject = Path(file).stem.removeprefix("test_")
+            return next((str(number) for number, files in enumerate(SHARING) if subject in files), file)
 
     return Sharing(config, log)
 
@@ -203,7 +192,7 @@ def pair(
     return Pair({name: process_of(name) for name in names}, small_dataset)
 
 
-@pytest.fixture(params=["matched", "tuned"])
+@pytest.fixture(params=OF_SETTINGS)
 def both(request: pytest.FixtureRequest, pair: Pair) -> Pair:
     """Both real frameworks, in each recipe that promises equal work."""
     return replace(pair, recipe=request.param)

@@ -90,7 +90,7 @@ def same_flips(pair: Pair) -> float:
 def same_logits(pair: Pair) -> float:
     """Logits agree in inference and training mode, for batches of 1 to 64."""
     worst = 0.0
-    for precision, bound in (("float32", 1e-5), ("float64", 1e-10)):
+    for precision, bound in (("float32", NETWORKS[pair.network].logits_apart), ("float64", 1e-10)):
         first, second = pair.inspectors(precision)
         weights = random_weights(pair, precision)
         for count, mode in product((1, 7, 2 * pair.batch), (False, True)):
@@ -102,7 +102,7 @@ def same_logits(pair: Pair) -> float:
 
 
 def same_gradients(pair: Pair) -> float:
-    """The loss and every gradient agree, relative to the largest of its variable."""
+    """The loss and every gradient agree: by the norm of the difference, relative to that of the gradient."""
     worst = 0.0
     network = NETWORKS[pair.network]
     for precision, bound in (("float32", network.gradients_apart), ("float64", 1e-9)):
@@ -111,13 +111,13 @@ def same_gradients(pair: Pair) -> float:
         (loss, gradients), (other_loss, other_gradients) = (
             side.loss_and_gradients(weights, images, labels) for side in pair.inspectors(precision)
         )
-        worst = max(worst, close(f"{precision} loss", loss, other_loss, bound * abs(loss)))
+        worst = max(worst, close(f"{precision} loss", loss, other_loss, min(bound, 1e-4) * abs(loss)))
         trained = [name for name in weights if network.trainable(name)]
         assert list(gradients) == list(other_gradients) == trained
         for name, gradient in gradients.items():
-            scale = 1.0 if network.changes_nothing(name) else float(np.abs(gradient).max())
-            found = close(f"{precision} gradient of {name}", gradient, other_gradients[name], bound * scale)
-            worst = max(worst, found / scale)
+            norm = 1.0 if network.changes_nothing(name) else np.linalg.norm(gradient)
+            apart = np.linalg.norm(gradient - other_gradients[name]) / norm
+            worst = max(worst, close(f"{precision} gradients of {name}", apart, 0.0, bound))
     return worst
 
 
@@ -137,15 +137,17 @@ def same_descent(pair: Pair) -> float:
 def running_variance_differs_as_stated(pair: Pair) -> float:
     """Torch keeps the unbiased variance of a batch, Keras the biased one: n / (n - 1) apart, to the digit."""
     worst = 0.0
+    variances = [name for name in pair.initial_weights(0) if name.endswith("/variance")]
+    if not variances:
+        return worst
     pipeline = pair.pipelines()[0]
     pipeline.build_model()
     outputs = [row["output_shape"] for row in pipeline.layers() if row["kind"] == "batch_norm"]
-    for precision, bound in (("float32", 1e-6), ("float64", 1e-10)):
+    for precision, bound in (("float32", NETWORKS[pair.network].logits_apart), ("float64", 1e-10)):
         weights, batches = random_weights(pair, precision), random_batches(pair, precision, 1)
         unbiased, biased = (
             side.train(weights, batches, "sgd", 0.0)[1] for side in pair.inspectors(precision)
         )
-        variances = [name for name in weights if name.endswith("/variance")]
         for name, (*area, _) in zip(variances, outputs, strict=True):
             count = pair.batch * prod(area)
             kept = NETWORKS[pair.network].batch_norm_decay * weights[name]
@@ -385,14 +387,13 @@ def by_name(*promises: Promise) -> dict[str, Promise]:
 OF_DATA = by_name(
     same_pixels, same_normalized_pixels, same_coverage, same_coverage_from_the_cache, same_flips
 )
-OF_ARITHMETIC = by_name(
-    same_initial_weights,
-    same_logits,
-    same_gradients,
-    same_descent,
+OF_ARITHMETIC = by_name(same_initial_weights, same_logits, same_gradients, same_descent)
+OF_TRAINING = by_name(
     running_variance_differs_as_stated,
     adam_is_as_documented,
     adam_losses_stay_close,
+    reports_are_true,
+    training_reports_are_true,
+    training_steps_are_the_inspected_ones,
 )
-OF_TRAINING = by_name(reports_are_true, training_reports_are_true, training_steps_are_the_inspected_ones)
 PROMISES = {**OF_DATA, **OF_ARITHMETIC, **OF_TRAINING}

@@ -21,6 +21,11 @@ BY_RECIPE = [
     for recipe in AXES["recipe"].values
 ]
 """Parameters of a test of one framework."""
+OF_SETTINGS = [
+    "matched",
+    pytest.param("tuned", marks=pytest.mark.nightly("has the settings of training by the same means")),
+]
+"""Recipes in which settings of training are tried."""
 CLASSES = 100
 """Of the network that inspectors look into."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gate
-from pair import Pair
+from pair import OF_SETTINGS, Pair
 from stagebench.case import Case
 from stagebench.frameworks import FRAMEWORKS, INSTALLED
 from stagebench.frameworks.contract import UnavailableError
@@ -52,7 +52,7 @@ def equal(first, *others):
             assert np.array_equal(other[name], value), f"{name} differ by {difference:.2g}"
 
 
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 @pytest.mark.parametrize("network", STACKS)
 @pytest.mark.parametrize(
     "precision", ["float64", pytest.param("float32", marks=pytest.mark.nightly("an epoch is in it"))]
@@ -63,7 +63,7 @@ def test_outputs_and_gradients_are_those_of_the_sequential_model(
     equal(*(arithmetic(api, recipe, network, precision) for api in apis))
 
 
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 @pytest.mark.parametrize("network", STACKS)
 def test_layers_and_parameters_are_those_of_the_sequential_model(open_pipeline, apis, recipe, network):
     tables, trained, weights = [], [], []
@@ -80,7 +80,7 @@ def test_layers_and_parameters_are_those_of_the_sequential_model(open_pipeline, 
     equal(*weights)
 
 
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 def test_an_epoch_ends_in_the_weights_of_the_sequential_model(open_pipeline, apis, recipe):
     trained = []
     for api in apis:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gate
+from pair import OF_SETTINGS
 from pair import open_pipeline as open_in
 from patches import IN_ORDER, TENSORFLOW, TORCH, patched
 from stagebench.case import Case
@@ -73,7 +74,7 @@ def test_both_frameworks_write_the_same_scalars(both):
 
 
 @needs_tensorboard
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 @pytest.mark.parametrize("loop", ["default", "custom"])
 @pytest.mark.parametrize("schedule", ["one_cycle", "one_cycle_step"])
 def test_scalars_are_those_that_the_training_reports(

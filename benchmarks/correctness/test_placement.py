@@ -10,7 +10,7 @@ import pytest
 
 import devices_of_work
 import gate
-from pair import Pair
+from pair import OF_SETTINGS, Pair
 from saved_runs import saved_run
 from stagebench.case import Case
 from stagebench.frameworks.contract import UnavailableError
@@ -21,7 +21,6 @@ from stagebench.report.report import Report
 from stagebench.report.terminal import summary_lines
 from stagebench.results.file import run_of
 
-RECIPES = ("matched", "tuned")
 GRADIENTS = ("Conv2DBackpropFilter", "BiasAddGrad", "MatMul")
 """What TensorFlow calls operations of the backward pass; a dense layer's forward pass is fused."""
 TORCH, TENSORFLOW = "stagebench.frameworks.torch", "stagebench.frameworks.tensorflow"
@@ -66,7 +65,7 @@ def test_half_of_the_kernels_are_before_the_second_half_which_begins_with_one(la
     assert halves(layers, lambda layer: layer in "cd") == (first, second)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 @pytest.mark.parametrize("network", ["article", "cifar10", "mlp"])
 @pytest.mark.parametrize(
     "precision", ["float64", pytest.param("float32", marks=pytest.mark.nightly("an epoch is in it"))]
@@ -108,7 +107,7 @@ def on_one_device(framework, own_process, small_dataset):
     )
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 def test_an_epoch_ends_in_the_weights_of_one_device(pair_of, on_one_device, recipe):
     equal(epoch(pair_of(recipe), "split"), on_one_device(recipe))
 

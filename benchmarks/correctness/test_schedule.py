@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pair import OF_SETTINGS
 from pair import open_pipeline as open_in
 from patches import TENSORFLOW, TORCH, patched
 from stagebench.case import Case
@@ -80,7 +81,7 @@ def test_rates_rise_from_a_half_to_the_whole_and_fall_to_a_third(steps):
     assert rates[-1] == one_cycle(steps + 1, steps) == pytest.approx(1 / 3, rel=1e-15)
 
 
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+@pytest.mark.parametrize("recipe", OF_SETTINGS)
 @pytest.mark.parametrize("schedule", ["one_cycle", "one_cycle_step"])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_the_optimiser_uses_the_rates_of_the_schedule(

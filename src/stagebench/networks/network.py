@@ -55,13 +55,16 @@ class Network(ABC):
     """How the published form has its pixels; see the axis."""
     smallest_input: int = 16
     """Pixels a side that it needs at least."""
+    logits_apart: float = 1e-5
+    """How far float32 logits may be apart, relative to the largest; it was measured."""
     adams_apart: float = 1e-4
     """How far the losses of the frameworks' Adams may be apart after two steps; it was measured."""
     adam_rounds: float = 2e-3
     """How far eight steps of Adam in float32 may be from the same steps in another order of sums: where a
     gradient is near 0, its rounding decides the sign of a step. It was measured."""
     gradients_apart: float = 1e-4
-    """How far float32 gradients may be apart, relative to the largest of their variable; it was measured."""
+    """How far float32 gradients may be apart: the norm of the difference, relative to that of the gradient.
+    Measured; a ReLU whose input rounds to the other side of 0 changes the gradients of all before it."""
     deployed_epochs: int = 0
     """Of 10,000 images, for which it is trained before it is deployed: long enough for its answers to be far
     from a tie. None: its deployment was not tried in every export format yet."""
