@@ -111,7 +111,8 @@ def test_what_is_left_over_counts_into_the_next_epoch_and_not_into_the_next_roun
 
 SUMMED = {
     "torch": {
-        f"{TORCH}.training:accumulating_step": "lambda model, optimizer, images, labels, accumulation: ("
+        f"{TORCH}.training:train_step": "lambda model, optimizer, images, labels, scaler=None, "
+        "accumulation=None: ("
         "optimizer.zero_grad() if accumulation.waiting == 0 else None, (logits := model(images)), "
         "(loss := criterion(logits, labels)), loss.backward(), setattr(accumulation, 'waiting', "
         "(accumulation.waiting + 1) % accumulation.batches), "

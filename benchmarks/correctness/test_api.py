@@ -150,7 +150,7 @@ def test_a_network_that_branches_has_one_form(open_pipeline, framework, process_
 
 
 def test_published_code_is_not_put_together_anew(open_pipeline):
-    with pytest.raises(UnavailableError, match="published code stays as it is: --api=subclass is for"):
+    with pytest.raises(UnavailableError, match="published code stays as it is: not with --api=subclass"):
         open_pipeline(recipe="published", api="subclass")
 
 

@@ -22,9 +22,6 @@ from stagebench.run.process import WorkerProcess
 from stagebench.stages import STAGES, matrix
 from stagebench.stages.deployment import validate_deployed
 
-EPOCHS = {"article": 6, "mlp": 6, "resnet18": 2}
-"""After which a network is right on nearly all images of 20 classes, and its answers are no ties."""
-
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
@@ -42,7 +39,7 @@ def weights_of(process_of, dataset, tmp_path_factory):
         axes = {"cache": "on", "recipe": "tuned", "network": network}
         pipeline = open_pipeline(process_of(framework), framework, dataset, {}, **axes)
         pipeline.build_model()
-        pipeline.train(EPOCHS[network])
+        pipeline.train(NETWORKS[network].deployed_epochs)
         path = tmp_path_factory.mktemp("weights") / f"{network}.npz"
         save_weights(path, pipeline.weights())
         return path
@@ -57,13 +54,14 @@ def wrong(process_of, dataset, weights_of, tmp_path):
     def execute(stage: str, case: Case, plants: dict[str, str] | None = None) -> str:
         weights = weights_of(case.network)
         worker: WorkerProcess = process_of(case.framework)
-        worker.send_open(case, Workload(classes=len(dataset.classes)), dataset)
+        workload = Workload(classes=len(dataset.classes))
+        worker.send_open(case, workload, dataset)
         worker.receive()
         with patched(worker, plants or {}):
             worker.request("set_up", stage=stage, folder=tmp_path, weights=str(weights))
             outcome = worker.request("execute")["outcome"]
         print({name: value for name, value in outcome.items() if name != "call_seconds"})  # noqa: T201
-        return "; ".join(validate_deployed(case, outcome))
+        return "; ".join(validate_deployed(case, workload, outcome))
 
     return execute
 

@@ -194,7 +194,7 @@ def test_torch_needs_a_gpu(own_process, framework, small_dataset):
         ("--placement=split computes in float32", {"precision": "bfloat16"}),
         ("--placement=split is not compiled", {"execution": "compiled"}),
         (
-            "published code stays as it is: --placement=split is for matched and tuned",
+            "published code stays as it is: not with --placement=split",
             {"recipe": "published"},
         ),
     ],

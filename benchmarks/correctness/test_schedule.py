@@ -144,7 +144,8 @@ def test_a_rate_that_changes_with_every_update_compiles_nothing_anew_in_torch(pa
 
 
 REFUSED = [
-    ({"recipe": "published", "schedule": "one_cycle"}, "without --schedule=one_cycle"),
+    ({"recipe": "published", "schedule": "one_cycle"}, "not with --schedule=one_cycle"),
+    ({"recipe": "published", "normalize": "half"}, "not with --normalize=half"),
     ({"recipe": "published", "accumulate": 2, "logging": "tensorboard"}, "--accumulate=2 and --logging"),
     ({"precision": "float16", "accumulate": 2}, "float16 leaves out gradients that overflow"),
     ({"precision": "float16", "schedule": "one_cycle_step"}, "float16 leaves out gradients that overflow"),

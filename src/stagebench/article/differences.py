@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from math import prod
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -145,8 +144,7 @@ class _BothRecipes:
         network = NETWORKS[name]
         form = network.form("published", self.framework)
         published, matched = (
-            sum(prod(shape) for shape in one.shapes(WORKLOAD.classes, WORKLOAD.input_size).values())
-            for one in (form, network)
+            sum(one.variable_sizes(WORKLOAD.classes, WORKLOAD.input_size).values()) for one in (form, network)
         )
         rows = self._ratio(f"{name}: parameters", published, matched, ",")
         if form.normalize != network.normalize:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 
-from stagebench.case.case import AXES, Case
+from stagebench.case.case import Case
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,6 @@ def updates(case: Case, images: int, epochs: int) -> int:
     """Return how many updates a training of so many images an epoch makes, at least 1."""
     batches = -(-images // case.batch_size) * epochs
     return max(1, batches // case.accumulate)
-
-
-def refusal(case: Case) -> str | None:
-    """Say why a model cannot be trained as a case's loop, schedule, accumulation and logging say, or None."""
-    axes = [AXES[name] for name in ("loop", "schedule", "accumulate", "logging")]
-    asked = [f"{axis.option}={value}" for axis in axes if axis.named(value := getattr(case, axis.name))]
-    if asked and case.recipe == "published":
-        return f"the recipe published trains as its article does: without {' and '.join(asked)}"
-    if case.precision == "float16" and (case.accumulate > 1 or case.schedule == "one_cycle_step"):
-        return (
-            "float16 leaves out gradients that overflow, which the frameworks count differently: not with "
-            "--accumulate and --schedule=one_cycle_step"
-        )
-    return None
 
 
 def training_batch(batch_size: int) -> int:

@@ -160,7 +160,7 @@ class Pipeline(ABC):
 
     @abstractmethod
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        """Set up device and seed, nothing else; raises `UnavailableError` if the device is not there."""
+        """Set up device and seed, nothing else; raises `UnavailableError` for what cannot be here."""
 
     # The six stages. Each is timed as it stands, between two calls of `synchronize`.
 
@@ -203,9 +203,9 @@ class Pipeline(ABC):
 
     @abstractmethod
     def batches(self, split: Split) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Yield the batches of one epoch as the model gets them: images float32 [B, H, W, 3] from 0 to 1.
+        """Yield the batches of one epoch as the model gets them: images float32 [B, H, W, 3].
 
-        Labels are class indices, int64 [B].
+        Pixels are from 0 to 1, or from -1 to 1 as `Case.pixels` says. Labels are class indices, int64 [B].
         """
 
     @abstractmethod

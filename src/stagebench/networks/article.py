@@ -26,8 +26,6 @@ class Article(Network):
     """Share of BatchNorm's running mean and variance that a training step keeps."""
     batch_norm_epsilon = 1e-5
     """What BatchNorm adds to the variance."""
-    layers_with_kernel = len(channels) + 2
-    small_kernels = 1  # the first convolution's
 
     def shapes(self, classes: int, input_size: int) -> Shapes:
         shapes: Shapes = {}

@@ -24,8 +24,6 @@ class Cifar10(Network):
     """Whether it is behind the last one too."""
     hidden = 64
     """Width of the first dense layer, which a ReLU follows."""
-    layers_with_kernel = len(channels) + 2
-    small_kernels = 1  # the first convolution's
     smallest_input = 22
 
     def form(self, recipe: str, framework: str) -> Cifar10:
@@ -71,7 +69,6 @@ class PublishedInTorch(Cifar10):
     padding = 1
     pools_last = True
     normalize = "half"
-    layers_with_kernel = len(channels) + 2
 
 
 NETWORK = Cifar10()

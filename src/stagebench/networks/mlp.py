@@ -12,7 +12,6 @@ class Mlp(Network):
     hidden = 128
     """Width of the first dense layer, which a ReLU follows."""
     deployed_epochs = 8
-    layers_with_kernel = 2
     adams_apart = 1e-3  # 4.6e-4
 
     def shapes(self, classes: int, input_size: int) -> Shapes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,6 @@ class Network(ABC):
 
     name: str
     """Also that of its file in this folder, and of its builder's file in each framework."""
-    layers_with_kernel: int
-    """Convolutions and dense layers: those that multiply."""
     recipes: tuple[str, ...] = ("matched", "tuned")
     """That have it: what was published is a form of its own."""
     normalize: str = "none"
@@ -67,9 +66,7 @@ class Network(ABC):
     Measured; a ReLU whose input rounds to the other side of 0 changes the gradients of all before it."""
     deployed_epochs: int = 0
     """Of 10,000 images, for which it is trained before it is deployed: long enough for its answers to be far
-    from a tie. None: its deployment was not tried in every export format yet."""
-    small_kernels: int = 0
-    """Kernels of fewer than 1,024 values: LiteRT leaves them in float32 when it quantizes dynamically."""
+    from a tie. 0: its deployment was not tried in every export format yet."""
 
     def form(self, recipe: str, framework: str) -> Network:
         """Return what a recipe builds in a framework: this network, wherever work is equal."""
@@ -84,6 +81,14 @@ class Network(ABC):
     @abstractmethod
     def shapes(self, classes: int, input_size: int) -> Shapes:
         """Canonical names and shapes of all variables, in the order of the layers."""
+
+    def variable_sizes(self, classes: int, input_size: int) -> dict[str, int]:
+        """How many values each variable has."""
+        return {name: prod(shape) for name, shape in self.shapes(classes, input_size).items()}
+
+    def kernels(self, classes: int, input_size: int) -> list[int]:
+        """How many values each kernel has; of convolutions and dense layers, which multiply."""
+        return [n for name, n in self.variable_sizes(classes, input_size).items() if name.endswith("/kernel")]
 
     @abstractmethod
     def multiply_adds(self, classes: int, input_size: int) -> list[int]:
@@ -109,7 +114,7 @@ class Network(ABC):
         for name, shape in self.shapes(classes, input_size).items():
             variable = name.partition("/")[2]
             if variable in ("kernel", "class", "position"):
-                deviation = (2 / np.prod(shape[:-1])) ** 0.5 if variable == "kernel" else 0.02
+                deviation = (2 / prod(shape[:-1])) ** 0.5 if variable == "kernel" else 0.02
                 weights[name] = np.float32(deviation) * generator.standard_normal(shape, np.float32)
             else:
                 fill = np.ones if variable in ("scale", "variance") else np.zeros

@@ -11,7 +11,6 @@ class ResNet18(ResNet):
     name = "resnet18"
     blocks = (2, 2, 2, 2)
     bottleneck = False
-    layers_with_kernel = 21
     deployed_epochs = 2
 
 

@@ -11,7 +11,6 @@ class ResNet50(ResNet):
     name = "resnet50"
     blocks = (3, 4, 6, 3)
     bottleneck = True
-    layers_with_kernel = 54
 
 
 NETWORK = ResNet50()

@@ -24,7 +24,6 @@ class VitTiny(Network):
     gradients_apart = 1e-3  # 1.1e-4, of the kernel of the last keys
     layer_norm_epsilon = 1e-6
     """What LayerNorm adds to the variance."""
-    layers_with_kernel = 1 + 6 * depth + 1
 
     def patch(self, input_size: int) -> int:
         """Return the pixels a side of a patch, which is also its distance to the next one."""

@@ -65,8 +65,6 @@ def _skip(case: Case, environment: Environment, input_size: int) -> list[pytest.
 
 def _not_of_network(case: Case, input_size: int) -> str | None:
     """Say why a case's network cannot be measured so, or None."""
-    if case.network is None:
-        return None
     network = NETWORKS[case.network]
     if case.recipe not in network.recipes:
         having = [name for name, other in NETWORKS.items() if case.recipe in other.recipes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stagebench.report.formats import share
 from stagebench.report.tables import words
 from stagebench.report.verdicts import setting, varied_axes
 from stagebench.statistics.group import Group
@@ -12,7 +13,7 @@ from stagebench.statistics.settings import SettingCost, setting_costs
 JUDGED = {
     "FASTER": "takes {ratio} times as long as {default}: it is faster.",
     "SLOWER": "takes {ratio} times as long as {default}: it is slower.",
-    "SAME": "takes as long as {default} within {smallest:.2g}%: {ratio} times.",
+    "SAME": "takes as long as {default} within {smallest}: {ratio} times.",
     "UNKNOWN": "takes {ratio} times as long as {default}: inconclusive.",
 }
 
@@ -28,5 +29,5 @@ def setting_sentences(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]
 
 def _told(cost: SettingCost) -> str:
     default = f"{cost.axis.option}={cost.axis.default}"
-    judged = JUDGED[cost.word].format(ratio=cost.ratio, default=default, smallest=100 * cost.smallest)
+    judged = JUDGED[cost.word].format(ratio=cost.ratio, default=default, smallest=share(cost.smallest))
     return f"{cost.axis.option}={getattr(cost.case, cost.axis.name)} {judged}"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stagebench.case import Case, Trait
+from stagebench.case import Case, Trait, Workload
 from stagebench.frameworks.contract import Runner, StartingPoint
 from stagebench.networks import NETWORKS
 from stagebench.stages.stage import Executions, Stage
@@ -21,6 +21,8 @@ bits of float32 (TF32), and one into which BatchNorm is folded rounds differentl
 LEAST_AGREEMENT = 0.97
 """Share of test images to which a model of less than float32 gives the float32 model's answer."""
 LOST_ACCURACY = 0.02
+SMALL_KERNEL = 1024
+"""Values: LiteRT leaves kernels of fewer in float32 when it quantizes dynamically."""
 LARGEST_SHARE = 0.4
 """Of float32's size, which is 4 bytes a parameter, that a file of int8 weights has."""
 
@@ -71,14 +73,14 @@ class DeploymentStage(Stage):
     @classmethod
     def validate(cls, ran: Executions) -> Iterator[str]:
         for outcome in ran.outcomes:
-            yield from validate_deployed(ran.case, outcome)
+            yield from validate_deployed(ran.case, ran.workload, outcome)
 
     @classmethod
     def values(cls, axis: str, asked: Sequence[Any]) -> Sequence[Any]:
         return asked[:1] if axis == "batch_size" else asked  # an exported file is of one batch size
 
 
-def validate_deployed(case: Case, outcome: Mapping[str, Any]) -> Iterator[str]:
+def validate_deployed(case: Case, workload: Workload, outcome: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with a deployed model; `outcome` is that of `DeploymentStage.quality`."""
     difference, agreement = outcome["logit_difference"], outcome["agreement"]
     lost = outcome["float32_accuracy"] - outcome["test_accuracy"]
@@ -107,10 +109,10 @@ def validate_deployed(case: Case, outcome: Mapping[str, Any]) -> Iterator[str]:
             f"its file has {share:.0%} of the size of the float32 weights, "
             f"int8 weights have less than {LARGEST_SHARE:.0%}"
         )
-    network = NETWORKS[case.network]
-    layers = network.layers_with_kernel
-    if outcome["integer_layers"] != layers - (network.small_kernels if case.quantize == "dynamic" else 0):
-        yield f"{outcome['integer_layers']} of its {layers} layers multiply integers"
+    kernels = NETWORKS[case.network].kernels(workload.classes, workload.input_size)
+    quantized = [size for size in kernels if size >= SMALL_KERNEL or case.quantize != "dynamic"]
+    if outcome["integer_layers"] != len(quantized):
+        yield f"{outcome['integer_layers']} of its {len(kernels)} layers multiply integers"
     if difference <= LARGEST_DIFFERENCE[case.device]:
         yield f"its logits are those of the float32 model (within {difference:.1e}): it computes in float"
 

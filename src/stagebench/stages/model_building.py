@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from stagebench.case import Case, Workload
 from stagebench.stages.stage import FLOAT_BYTES, Amounts, Executions, Outcome, Stage
 
@@ -41,7 +39,6 @@ class ModelBuilding(Stage):
     @classmethod
     def least_work(cls, case: Case, workload: Workload, outcome: Outcome) -> Amounts:
         network = case.built_network
-        shapes = network.shapes(workload.classes, workload.input_size)
-        sizes = {name: float(np.prod(shape)) for name, shape in shapes.items()}
+        sizes = network.variable_sizes(workload.classes, workload.input_size)
         adam = 2 * sum(count for name, count in sizes.items() if network.trainable(name))
         return {"copied_bytes": (sum(sizes.values()) + adam) * FLOAT_BYTES}

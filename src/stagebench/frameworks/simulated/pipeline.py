@@ -91,7 +91,8 @@ class Pipeline(contract.Pipeline):
         self.train(1)
 
     def deployer(self) -> Deployer:
-        return Deployer(self.matrix, NETWORKS[self.case.network].layers_with_kernel, self._act)
+        kernels = NETWORKS[self.case.network].kernels(self.workload.classes, self.workload.input_size)
+        return Deployer(self.matrix, len(kernels), self._act)
 
     def runtime_info(self) -> RuntimeInfo:
         return RuntimeInfo("1.0", "", 1)

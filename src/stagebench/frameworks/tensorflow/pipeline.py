@@ -14,9 +14,9 @@ from keras.callbacks import LearningRateScheduler, TensorBoard
 from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
-from stagebench.case.training import FINE_TUNING, one_cycle, refusal, updates
+from stagebench.case.training import FINE_TUNING, one_cycle, updates
 from stagebench.datasets.manifest import Manifest
-from stagebench.frameworks import contract, stacks
+from stagebench.frameworks import combinations, contract
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
@@ -43,8 +43,9 @@ class Pipeline(contract.Pipeline):
     """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        if reason := refusal(case):
-            raise UnavailableError(reason)
+        self.network = case.built_network
+        self.builder = models.builder(self.network)
+        combinations.check(case, self.builder.build)
         gpus = tf.config.list_physical_devices("GPU")
         if case.device == "cuda":
             if not gpus:
@@ -54,11 +55,6 @@ class Pipeline(contract.Pipeline):
                 )
             for gpu in gpus:  # otherwise TensorFlow takes all GPU memory, that of the other cases too
                 tf.config.experimental.set_memory_growth(gpu, True)
-        elif case.precision == "float16":
-            raise UnavailableError("float16 is for GPUs: TensorFlow's CPU kernels take bfloat16 instead")
-        self.network = case.built_network
-        self.builder = models.builder(self.network)
-        stacks.check(case, self.builder.build)
         self.form = api.FORMS[case.api]
         if case.placement == "split":
             self.devices = placement.devices(case.device)

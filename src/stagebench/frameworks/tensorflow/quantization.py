@@ -26,7 +26,7 @@ def convert(model: keras.Model) -> bytes:
 def dynamic(model: keras.Model) -> tuple[bytes, Seconds]:
     """Return a model with int8 weights that rounds activations when they come, and the seconds that it took.
 
-    Kernels of less than 1,024 values stay float32, which is the first convolution's.
+    Kernels of fewer than 1,024 values stay float32.
     """
     start = perf_counter()
     return _quantized(model), {"conversion": perf_counter() - start}

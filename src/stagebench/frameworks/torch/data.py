@@ -77,7 +77,7 @@ class RandomFlips:
 
 
 class JpegImages(Dataset[tuple[Tensor, int]]):
-    """One split of the data set: image float32 [3, H, W] from 0 to 1, and its class index."""
+    """One split of the data set: image float32 [3, H, W], and its class index."""
 
     epoch = 0
     """Set before each pass, so that every epoch draws its own flips."""

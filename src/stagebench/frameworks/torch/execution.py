@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from stagebench.case import Case
-from stagebench.case.training import refusal
 from stagebench.frameworks import sockets
 from stagebench.frameworks.contract import UnavailableError
 
@@ -42,15 +41,9 @@ class MixedPrecision(nn.Module):
 
 def check(case: Case) -> None:
     """Raise `UnavailableError` where a case cannot run on this machine."""
-    if reason := refusal(case):
-        raise UnavailableError(reason)
     on_gpu = case.device == "cuda"
     if on_gpu and not torch.cuda.is_available():
         raise UnavailableError(f"torch {torch.__version__} sees no CUDA device")
-    if case.precision == "float16" and not on_gpu:
-        raise UnavailableError(
-            "float16 is for GPUs: on CPUs torch computes in it ten times slower than in float32"
-        )
     if (
         case.precision == "bfloat16"
         and on_gpu

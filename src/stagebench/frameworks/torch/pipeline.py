@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from stagebench.case import Case, Workload
 from stagebench.case.training import FINE_TUNING, one_cycle, updates
 from stagebench.datasets.manifest import Manifest
-from stagebench.frameworks import contract, stacks
+from stagebench.frameworks import combinations, contract
 from stagebench.frameworks.contract import (
     Deployer,
     Epoch,
@@ -42,16 +42,16 @@ class Pipeline(contract.Pipeline):
     """Whether deployed models have BatchNorm as a layer, or as part of the convolutions."""
 
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
-        execution.check(case)
         self.case, self.workload, self.manifest = case, workload, manifest
+        self.network = case.built_network
+        self.builder = models.builder(self.network)
+        combinations.check(case, self.builder.build)
+        execution.check(case)
         self.device = torch.device(case.device)
         # The article makes cuDNN deterministic in PyTorch only.
         torch.backends.cudnn.deterministic = case.recipe == "published"
         torch.backends.cudnn.benchmark = False
         torch.manual_seed(workload.seed)
-        self.network = case.built_network
-        self.builder = models.builder(self.network)
-        stacks.check(case, self.builder.build)
         self.form = api.FORMS[case.api]
         if case.placement == "split":
             self.form = placement.form(placement.devices(case))

@@ -106,7 +106,7 @@ def add_last_bias_apart(model: GraphModule) -> None:
 def _graph(model: nn.Module, size: int) -> GraphModule:
     """Return the graph of a model, for batches of any size: the last one of an epoch may be smaller."""
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):  # the quantizer passes over convolutions that are padded "same"
+        if isinstance(layer, nn.Conv2d) and layer.padding == "same":  # which the quantizer passes over
             layer.padding = tuple(side // 2 for side in layer.kernel_size)
     batch = torch.zeros(BATCH, 3, size, size)
     return torch.export.export(model, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},)).module()

@@ -100,38 +100,24 @@ def train_step(
     scaler: GradScaler | None = None,
     accumulation: Accumulation | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Forward, backward, update. Returns the mean loss over the batch, and the logits before the update.
+    """Forward, backward; after the last batch of an update, update by the mean of their gradients.
 
-    `scaler` is given in float16 alone.
+    Returns the batch's mean loss, and the logits before the update. `scaler` is given in float16 alone.
     """
-    if accumulation and accumulation.batches > 1:
-        return accumulating_step(model, optimizer, images, labels, accumulation)
-    optimizer.zero_grad()
-    logits = model(images)
-    loss = criterion(logits, labels)
-    if scaler is None:
-        loss.backward()
-        optimizer.step()
-    else:
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-    return loss, logits
-
-
-def accumulating_step(
-    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, accumulation: Accumulation
-) -> tuple[Tensor, Tensor]:
-    """Forward, backward; after the last of the batches, update by the mean of their gradients."""
+    accumulation = accumulation or Accumulation()
     if accumulation.waiting == 0:
         optimizer.zero_grad()
     logits = model(images)
     loss = criterion(logits, labels)
-    (loss / accumulation.batches).backward()
-    accumulation.waiting += 1
-    if accumulation.waiting == accumulation.batches:
-        optimizer.step()
-        accumulation.waiting = 0
+    share = loss if accumulation.batches == 1 else loss / accumulation.batches
+    (share if scaler is None else scaler.scale(share)).backward()
+    accumulation.waiting = (accumulation.waiting + 1) % accumulation.batches
+    if accumulation.waiting == 0:
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            scaler.update()
     return loss, logits
 
 

@@ -12,7 +12,7 @@ from stagebench.frameworks.contract import Epoch, Evaluation, Split
 from stagebench.frameworks.torch import model as models
 from stagebench.frameworks.torch import pipeline as pytorch
 from stagebench.frameworks.torch.execution import as_case_runs
-from stagebench.frameworks.torch.training import Accumulation, Batches, Settings
+from stagebench.frameworks.torch.training import Batches, Settings
 from stagebench.frameworks.torch.tuned import data, training
 
 
@@ -28,9 +28,8 @@ class Pipeline(pytorch.Pipeline):
         return training.evaluate(as_case_runs(folded, self.case), self._epoch("test"), self.device)
 
     def _make_model(self) -> None:
-        self.model = self.new_network()
-        self.optimizer = self._build_optimizer(self.model)
-        self.accumulation = Accumulation(self.case.accumulate)
+        with models.uninitialized():
+            super()._make_model()
 
     def _train_epoch_of(
         self, model: nn.Module, optimizer: Optimizer, batches: Batches, settings: Settings | None = None
