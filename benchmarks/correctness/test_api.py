@@ -10,6 +10,7 @@ import pytest
 
 import gate
 from pair import OF_SETTINGS, Pair
+from patches import TENSORFLOW, TORCH, patched
 from stagebench.case import Case
 from stagebench.frameworks import FRAMEWORKS, INSTALLED
 from stagebench.frameworks.contract import UnavailableError
@@ -17,7 +18,6 @@ from stagebench.networks import NETWORKS
 
 IMAGES = np.random.default_rng(0).random((7, 32, 32, 3), np.float32)
 STACKS = ("article", "cifar10", "mlp")
-TORCH, TENSORFLOW = "stagebench.frameworks.torch.api", "stagebench.frameworks.tensorflow.api"
 
 
 @pytest.fixture
@@ -105,21 +105,18 @@ def test_less_than_float32_is_the_same_in_every_layer_too(open_pipeline, apis):
 
 
 WITHOUT_RELU = {
-    ("torch", "subclass"): (
-        f"{TORCH}:Subclass.forward",
-        "lambda self, images: nn.Sequential(*[layer for layer in self.children() "
-        "if not isinstance(layer, nn.ReLU)])(images)",
-    ),
-    ("tensorflow", "subclass"): (
-        f"{TENSORFLOW}:Subclass.call",
-        "lambda self, images, training=False: keras.Sequential([layer for layer in self.stack "
-        "if not isinstance(layer, keras.layers.ReLU)])(images)",
-    ),
-    ("tensorflow", "functional"): (
-        f"{TENSORFLOW}:FORMS",
-        "{**original, 'functional': {'assemble': lambda stack: functional([layer for layer in stack "
-        "if not isinstance(layer, keras.layers.ReLU)])}}",
-    ),
+    ("torch", "subclass"): {
+        f"{TORCH}.api:Subclass.forward": "lambda self, images: nn.Sequential("
+        "*[layer for layer in self.children() if not isinstance(layer, nn.ReLU)])(images)"
+    },
+    ("tensorflow", "subclass"): {
+        f"{TENSORFLOW}.api:Subclass.call": "lambda self, images, training=False: keras.Sequential("
+        "[layer for layer in self.stack if not isinstance(layer, keras.layers.ReLU)])(images)"
+    },
+    ("tensorflow", "functional"): {
+        f"{TENSORFLOW}.api:FORMS": "{**original, 'functional': {'assemble': lambda stack: functional("
+        "[layer for layer in stack if not isinstance(layer, keras.layers.ReLU)])}}"
+    },
 }
 
 
@@ -127,13 +124,10 @@ def test_a_layer_that_is_left_out_is_noticed(arithmetic, framework, process_of, 
     default, *others = apis
     expected = arithmetic(default, "matched", "article", "float32")
     for api in others:
-        target, replacement = WITHOUT_RELU[framework, api]
-        process_of(framework).request("patch", target=target, replacement=replacement)
-        try:
-            with pytest.raises(AssertionError, match="logits, training False differ"):
-                equal(expected, arithmetic(api, "matched", "article", "float32"))
-        finally:
-            process_of(framework).request("unpatch")
+        with patched(process_of(framework), WITHOUT_RELU[framework, api]):
+            other = arithmetic(api, "matched", "article", "float32")
+        with pytest.raises(AssertionError, match="logits, training False differ"):
+            equal(expected, other)
 
 
 def test_a_network_that_branches_has_one_form(open_pipeline):

@@ -11,6 +11,7 @@ import pytest
 import devices_of_work
 import gate
 from pair import OF_SETTINGS, Pair
+from patches import TENSORFLOW, TORCH, patched
 from saved_runs import saved_run
 from stagebench.case import Case
 from stagebench.frameworks.contract import UnavailableError
@@ -23,7 +24,6 @@ from stagebench.results.file import run_of
 
 GRADIENTS = ("Conv2DBackpropFilter", "BiasAddGrad", "MatMul")
 """What TensorFlow calls operations of the backward pass; a dense layer's forward pass is fused."""
-TORCH, TENSORFLOW = "stagebench.frameworks.torch", "stagebench.frameworks.tensorflow"
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,10 @@ def own_process(framework, start_worker, small_dataset):
 
 @pytest.fixture
 def two_devices(framework, own_process):
-    """The same process; in torch, the one CPU is both devices."""
-    if framework == "torch":
-        own_process.request(
-            "patch", target=f"{TORCH}.placement:devices", replacement="lambda case: ('cpu', 'cpu')"
-        )
-    yield own_process
-    own_process.request("unpatch")
+    """The same process; in torch, the one CPU is both devices. What a test patches is undone with that."""
+    twice = {f"{TORCH}.placement:devices": "lambda case: ('cpu', 'cpu')"}
+    with patched(own_process, twice if framework == "torch" else {}):
+        yield own_process
 
 
 @pytest.fixture
