@@ -7,7 +7,7 @@ Each promise is a function over a `Pair`; it returns the largest difference that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -269,6 +269,27 @@ def close(what: str, value: Any, other: Any, bound: float) -> float:
     difference = float(np.abs(np.asarray(value) - np.asarray(other)).max())
     assert difference <= bound, f"{what} differ by {difference:.2g}, allowed is {bound:.2g}"
     return difference
+
+
+def equal(first: Mapping[str, Any], *others: Mapping[str, Any]) -> None:
+    """Hold arrays and numbers by name to be the same, to the last digit."""
+    for other in others:
+        assert [*other] == [*first]
+        for name, value in first.items():
+            difference = np.abs(np.asarray(other[name]) - value).max()
+            assert np.array_equal(other[name], value), f"{name} differ by {difference:.2g}"
+
+
+def arithmetic(pair: Pair, precision: str, **form: str) -> dict[str, Any]:
+    """Return outputs, loss and gradients of 7 images in the one framework of the pair.
+
+    `form` is an `api` or a `placement`.
+    """
+    (inspector,) = pair.inspectors(precision, **form)
+    weights, images = random_weights(pair, precision), random_images(pair, 7, precision)
+    loss, gradients = inspector.loss_and_gradients(weights, images, np.arange(7))
+    logits = {f"logits, training {mode}": inspector.logits(weights, images, mode) for mode in (False, True)}
+    return {**logits, "loss": loss, **gradients}
 
 
 def epoch(pipeline: Remote, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
