@@ -23,6 +23,9 @@ from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights, load_weights, save_weights
 
+Batches = list[tuple[np.ndarray, np.ndarray]]
+"""Images and labels."""
+
 # --- data
 
 ANY_JPEG = 5e-6
@@ -121,15 +124,18 @@ def same_gradients(pair: Pair) -> float:
     return worst
 
 
-def same_descent(pair: Pair) -> float:
-    """Steps of plain gradient descent in float64 end in equal losses and weights."""
-    weights, batches = random_weights(pair, "float64"), random_batches(pair, "float64", pair.steps)
+def same_descent(pair: Pair, batches: Batches | None = None, accumulate: int = 1) -> float:
+    """Steps of plain gradient descent in float64 end in equal losses and weights.
+
+    The gradients of `accumulate` batches make one step; without any given, the batches are random.
+    """
+    weights, batches = random_weights(pair, "float64"), batches or random_batches(pair, "float64", pair.steps)
     (losses, after), (other_losses, other_after) = (
-        side.train(weights, batches, "sgd", 0.01) for side in pair.inspectors("float64")
+        side.train(weights, batches, "sgd", 0.01, accumulate) for side in pair.inspectors("float64")
     )
     worst = close("losses", np.array(losses), np.array(other_losses), 1e-10)
     for name, value in after.items():
-        if not name.endswith("/variance"):
+        if not name.endswith("/variance"):  # see `running_variance_differs_as_stated`
             worst = max(worst, close(name, value, other_after[name], 1e-10))
     return worst
 
@@ -300,7 +306,7 @@ def epoch(pipeline: Remote, split: str = "train") -> tuple[np.ndarray, np.ndarra
 
 def first_epochs(
     pair: Pair, workload: dict[str, Any]
-) -> Iterator[tuple[str, list[tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray], Remote, Remote]]:
+) -> Iterator[tuple[str, Batches, dict[str, np.ndarray], Remote, Remote]]:
     """Yield for each framework: batches, initial weights, inspector, and a built pipeline.
 
     The batches are those that the pipeline will train on in its first epoch: the same seed gives the same.
@@ -361,7 +367,7 @@ def random_images(pair: Pair, count: int, precision: str, seed: int = 0) -> np.n
     return np.random.default_rng(seed).random((count, pair.size, pair.size, 3)).astype(precision)
 
 
-def random_batches(pair: Pair, precision: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def random_batches(pair: Pair, precision: str, count: int) -> Batches:
     """Return batches of images and labels."""
     generator = np.random.default_rng(6)
     return [
