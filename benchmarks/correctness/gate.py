@@ -7,7 +7,7 @@ Each promise is a function over a `Pair`; it returns the largest difference that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -22,6 +22,9 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks import NETWORKS
 from stagebench.networks.weights import Weights, load_weights, save_weights
+
+Batches = list[tuple[np.ndarray, np.ndarray]]
+"""Images and labels."""
 
 # --- data
 
@@ -121,15 +124,18 @@ def same_gradients(pair: Pair) -> float:
     return worst
 
 
-def same_descent(pair: Pair) -> float:
-    """Steps of plain gradient descent in float64 end in equal losses and weights."""
-    weights, batches = random_weights(pair, "float64"), random_batches(pair, "float64", pair.steps)
+def same_descent(pair: Pair, batches: Batches | None = None, accumulate: int = 1) -> float:
+    """Steps of plain gradient descent in float64 end in equal losses and weights.
+
+    The gradients of `accumulate` batches make one step; without any given, the batches are random.
+    """
+    weights, batches = random_weights(pair, "float64"), batches or random_batches(pair, "float64", pair.steps)
     (losses, after), (other_losses, other_after) = (
-        side.train(weights, batches, "sgd", 0.01) for side in pair.inspectors("float64")
+        side.train(weights, batches, "sgd", 0.01, accumulate) for side in pair.inspectors("float64")
     )
     worst = close("losses", np.array(losses), np.array(other_losses), 1e-10)
     for name, value in after.items():
-        if not name.endswith("/variance"):
+        if not name.endswith("/variance"):  # see `running_variance_differs_as_stated`
             worst = max(worst, close(name, value, other_after[name], 1e-10))
     return worst
 
@@ -271,6 +277,27 @@ def close(what: str, value: Any, other: Any, bound: float) -> float:
     return difference
 
 
+def equal(first: Mapping[str, Any], *others: Mapping[str, Any]) -> None:
+    """Hold arrays and numbers by name to be the same, to the last digit."""
+    for other in others:
+        assert [*other] == [*first]
+        for name, value in first.items():
+            difference = np.abs(np.asarray(other[name]) - value).max()
+            assert np.array_equal(other[name], value), f"{name} differ by {difference:.2g}"
+
+
+def arithmetic(pair: Pair, precision: str, **form: str) -> dict[str, Any]:
+    """Return outputs, loss and gradients of 7 images in the one framework of the pair.
+
+    `form` is an `api` or a `placement`.
+    """
+    (inspector,) = pair.inspectors(precision, **form)
+    weights, images = random_weights(pair, precision), random_images(pair, 7, precision)
+    loss, gradients = inspector.loss_and_gradients(weights, images, np.arange(7))
+    logits = {f"logits, training {mode}": inspector.logits(weights, images, mode) for mode in (False, True)}
+    return {**logits, "loss": loss, **gradients}
+
+
 def epoch(pipeline: Remote, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     """Return the images and labels of one epoch as delivered."""
     images, labels = zip(*pipeline.batches(split), strict=True)
@@ -279,7 +306,7 @@ def epoch(pipeline: Remote, split: str = "train") -> tuple[np.ndarray, np.ndarra
 
 def first_epochs(
     pair: Pair, workload: dict[str, Any]
-) -> Iterator[tuple[str, list[tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray], Remote, Remote]]:
+) -> Iterator[tuple[str, Batches, dict[str, np.ndarray], Remote, Remote]]:
     """Yield for each framework: batches, initial weights, inspector, and a built pipeline.
 
     The batches are those that the pipeline will train on in its first epoch: the same seed gives the same.
@@ -340,7 +367,7 @@ def random_images(pair: Pair, count: int, precision: str, seed: int = 0) -> np.n
     return np.random.default_rng(seed).random((count, pair.size, pair.size, 3)).astype(precision)
 
 
-def random_batches(pair: Pair, precision: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def random_batches(pair: Pair, precision: str, count: int) -> Batches:
     """Return batches of images and labels."""
     generator = np.random.default_rng(6)
     return [

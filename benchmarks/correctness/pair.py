@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stagebench.case import AXES, Case, Workload
+from stagebench.case import AXES, Case, Workload, plain
 from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks import DEFAULT, NETWORKS
@@ -98,16 +98,7 @@ class Pair:
     def inspectors(self, precision: str, **form: str) -> list[Remote]:
         """Return the network's arithmetic in each, at a precision, by an `api` or `placement`."""
         for framework, worker in self.workers.items():
-            worker.request(
-                "inspect",
-                framework=framework,
-                arguments={
-                    "recipe": self.recipe,
-                    "classes": CLASSES,
-                    "input_size": self.size,
-                    "precision": precision,
-                    "network": self.network,
-                    **form,
-                },
-            )
+            case = Case(framework, framework, recipe=self.recipe, network=self.network, **form)
+            workload = Workload(CLASSES, input_size=self.size)
+            worker.request("inspect", case=plain(case), workload=plain(workload), precision=precision)
         return [Remote(worker, "inspector") for worker in self.workers.values()]

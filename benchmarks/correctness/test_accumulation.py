@@ -41,20 +41,6 @@ def is_the_large_batch(pair, framework, optimizer, updates=5):
     return max(worst, *(gate.close(name, found[name], value, 1e-10) for name, value in expected.items()))
 
 
-def is_the_same_in_both(pair, updates):
-    """Updates by four batches each end in equal losses and weights in both frameworks."""
-    weights = gate.random_weights(pair, "float64")
-    (losses, after), (other_losses, other_after) = (
-        side.train(weights, small_batches(pair, updates), "sgd", 0.01, TOGETHER)
-        for side in pair.inspectors("float64")
-    )
-    worst = gate.close("losses", np.array(losses), np.array(other_losses), 1e-10)
-    for name, value in after.items():
-        if not name.endswith("/variance"):  # see gate.running_variance_differs_as_stated
-            worst = max(worst, gate.close(name, value, other_after[name], 1e-10))
-    return worst
-
-
 def counts_what_is_left_over(pair, framework, mutant=None):
     """Two epochs of 8 batches, three for an update, are 16 batches in a row; a round begins with none."""
     worker, side = pair.workers[framework], list(pair.workers).index(framework)
@@ -85,7 +71,8 @@ def test_without_batch_norm_small_batches_together_are_the_large_one(both, name,
 
 @pytest.mark.parametrize(("network", "updates"), [("mlp", 20), ("cifar10", 20), ("article", 5)])
 def test_both_frameworks_accumulate_alike(both, network, updates):
-    print(is_the_same_in_both(replace(both, network=network), updates))  # noqa: T201
+    pair = replace(both, network=network)
+    print(gate.same_descent(pair, small_batches(pair, updates), TOGETHER))  # noqa: T201
 
 
 def test_with_batch_norm_each_small_batch_has_statistics_of_its_own(both):

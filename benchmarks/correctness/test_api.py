@@ -10,6 +10,7 @@ import pytest
 
 import gate
 from pair import OF_SETTINGS, Pair
+from patches import TENSORFLOW, TORCH, patched
 from stagebench.case import Case
 from stagebench.frameworks import FRAMEWORKS, INSTALLED
 from stagebench.frameworks.contract import UnavailableError
@@ -17,7 +18,6 @@ from stagebench.networks import NETWORKS
 
 IMAGES = np.random.default_rng(0).random((7, 32, 32, 3), np.float32)
 STACKS = ("article", "cifar10", "mlp")
-TORCH, TENSORFLOW = "stagebench.frameworks.torch.api", "stagebench.frameworks.tensorflow.api"
 
 
 @pytest.fixture
@@ -27,29 +27,9 @@ def apis(framework):
 
 
 @pytest.fixture
-def arithmetic(framework, process_of, small_dataset):
-    """Return a function that computes outputs and gradients of a network by an API."""
-
-    def compute(api, recipe, network, precision):
-        pair = Pair({framework: process_of(framework)}, small_dataset, recipe, network)
-        (inspector,) = pair.inspectors(precision, api=api)
-        weights, images = gate.random_weights(pair, precision), gate.random_images(pair, 7, precision)
-        loss, gradients = inspector.loss_and_gradients(weights, images, np.arange(7))
-        logits = {
-            f"logits, training {mode}": inspector.logits(weights, images, mode) for mode in (False, True)
-        }
-        return {**logits, "loss": loss, **gradients}
-
-    return compute
-
-
-def equal(first, *others):
-    """Hold dictionaries of arrays to be the same, to the last digit."""
-    for other in others:
-        assert [*other] == [*first]
-        for name, value in first.items():
-            difference = np.abs(np.asarray(other[name]) - value).max()
-            assert np.array_equal(other[name], value), f"{name} differ by {difference:.2g}"
+def pair_of(framework, process_of, small_dataset):
+    """Return a function that gives the framework by a recipe, with a network."""
+    return lambda *of: Pair({framework: process_of(framework)}, small_dataset, *of)
 
 
 @pytest.mark.parametrize("recipe", OF_SETTINGS)
@@ -57,10 +37,10 @@ def equal(first, *others):
 @pytest.mark.parametrize(
     "precision", ["float64", pytest.param("float32", marks=pytest.mark.nightly("an epoch is in it"))]
 )
-def test_outputs_and_gradients_are_those_of_the_sequential_model(
-    arithmetic, apis, recipe, network, precision
-):
-    equal(*(arithmetic(api, recipe, network, precision) for api in apis))
+def test_outputs_and_gradients_are_those_of_the_sequential_model(pair_of, apis, recipe, network, precision):
+    pair = pair_of(recipe, network)
+
+    gate.equal(*(gate.arithmetic(pair, precision, api=api) for api in apis))
 
 
 @pytest.mark.parametrize("recipe", OF_SETTINGS)
@@ -77,7 +57,7 @@ def test_layers_and_parameters_are_those_of_the_sequential_model(open_pipeline, 
     assert len(tables[0]) > 3
     assert tables == [tables[0]] * len(apis)
     assert trained == [trained[0]] * len(apis)
-    equal(*weights)
+    gate.equal(*weights)
 
 
 @pytest.mark.parametrize("recipe", OF_SETTINGS)
@@ -89,7 +69,7 @@ def test_an_epoch_ends_in_the_weights_of_the_sequential_model(open_pipeline, api
         (epoch,) = pipeline.train(1)
         trained.append({"loss": epoch["loss"], **pipeline.weights()})
 
-    equal(*trained)
+    gate.equal(*trained)
 
 
 def test_less_than_float32_is_the_same_in_every_layer_too(open_pipeline, apis):
@@ -105,48 +85,37 @@ def test_less_than_float32_is_the_same_in_every_layer_too(open_pipeline, apis):
 
 
 WITHOUT_RELU = {
-    ("torch", "subclass"): (
-        f"{TORCH}:Subclass.forward",
-        "lambda self, images: nn.Sequential(*[layer for layer in self.children() "
-        "if not isinstance(layer, nn.ReLU)])(images)",
-    ),
-    ("tensorflow", "subclass"): (
-        f"{TENSORFLOW}:Subclass.call",
-        "lambda self, images, training=False: keras.Sequential([layer for layer in self.stack "
-        "if not isinstance(layer, keras.layers.ReLU)])(images)",
-    ),
-    ("tensorflow", "functional"): (
-        f"{TENSORFLOW}:FORMS",
-        "{**original, 'functional': {'assemble': lambda stack: functional([layer for layer in stack "
-        "if not isinstance(layer, keras.layers.ReLU)])}}",
-    ),
+    ("torch", "subclass"): {
+        f"{TORCH}.api:Subclass.forward": "lambda self, images: nn.Sequential("
+        "*[layer for layer in self.children() if not isinstance(layer, nn.ReLU)])(images)"
+    },
+    ("tensorflow", "subclass"): {
+        f"{TENSORFLOW}.api:Subclass.call": "lambda self, images, training=False: keras.Sequential("
+        "[layer for layer in self.stack if not isinstance(layer, keras.layers.ReLU)])(images)"
+    },
+    ("tensorflow", "functional"): {
+        f"{TENSORFLOW}.api:FORMS": "{**original, 'functional': {'assemble': lambda stack: functional("
+        "[layer for layer in stack if not isinstance(layer, keras.layers.ReLU)])}}"
+    },
 }
 
 
-def test_a_layer_that_is_left_out_is_noticed(arithmetic, framework, process_of, apis):
+def test_a_layer_that_is_left_out_is_noticed(pair_of, framework, process_of, apis):
     default, *others = apis
-    expected = arithmetic(default, "matched", "article", "float32")
+    expected = gate.arithmetic(pair_of(), "float32", api=default)
     for api in others:
-        target, replacement = WITHOUT_RELU[framework, api]
-        process_of(framework).request("patch", target=target, replacement=replacement)
-        try:
-            with pytest.raises(AssertionError, match="logits, training False differ"):
-                equal(expected, arithmetic(api, "matched", "article", "float32"))
-        finally:
-            process_of(framework).request("unpatch")
+        with patched(process_of(framework), WITHOUT_RELU[framework, api]):
+            other = gate.arithmetic(pair_of(), "float32", api=api)
+        with pytest.raises(AssertionError, match="logits, training False differ"):
+            gate.equal(expected, other)
 
 
-def test_a_network_that_branches_has_one_form(open_pipeline, framework, process_of):
-    one_form = "lambda recipe, classes, input_size, batch_norm=True: original(recipe, classes, input_size)"
-    target = f"stagebench.frameworks.{framework}.networks.mlp:build"
-    process_of(framework).request("patch", target=target, replacement=one_form)
-    try:
-        open_pipeline(network="mlp").build_model()
-        for axes in ({"api": "subclass"}, {"placement": "split"}):
-            with pytest.raises(UnavailableError, match="mlp is no stack of layers: its builder has one form"):
-                open_pipeline(network="mlp", **axes)
-    finally:
-        process_of(framework).request("unpatch")
+def test_a_network_that_branches_has_one_form(open_pipeline):
+    for axes in ({"api": "subclass"}, {"placement": "split"}):
+        with pytest.raises(
+            UnavailableError, match="resnet18 is no stack of layers: its builder has one form"
+        ):
+            open_pipeline(network="resnet18", **axes)
 
 
 def test_published_code_is_not_put_together_anew(open_pipeline):
@@ -170,4 +139,4 @@ def test_a_checkpoint_of_either_form_in_torch_fits_the_other(process_of, small_d
     (pipeline,) = pair.pipelines()
     pipeline.load_model(path)
 
-    equal(NETWORKS["article"].initial_weights(100, 32, 7), pipeline.weights())
+    gate.equal(NETWORKS["article"].initial_weights(100, 32, 7), pipeline.weights())

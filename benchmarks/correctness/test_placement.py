@@ -11,6 +11,7 @@ import pytest
 import devices_of_work
 import gate
 from pair import OF_SETTINGS, Pair
+from patches import TENSORFLOW, TORCH, patched
 from saved_runs import saved_run
 from stagebench.case import Case
 from stagebench.frameworks.contract import UnavailableError
@@ -23,7 +24,6 @@ from stagebench.results.file import run_of
 
 GRADIENTS = ("Conv2DBackpropFilter", "BiasAddGrad", "MatMul")
 """What TensorFlow calls operations of the backward pass; a dense layer's forward pass is fused."""
-TORCH, TENSORFLOW = "stagebench.frameworks.torch", "stagebench.frameworks.tensorflow"
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,10 @@ def own_process(framework, start_worker, small_dataset):
 
 @pytest.fixture
 def two_devices(framework, own_process):
-    """The same process; in torch, the one CPU is both devices."""
-    if framework == "torch":
-        own_process.request(
-            "patch", target=f"{TORCH}.placement:devices", replacement="lambda case: ('cpu', 'cpu')"
-        )
-    yield own_process
-    own_process.request("unpatch")
+    """The same process; in torch, the one CPU is both devices. What a test patches is undone with that."""
+    twice = {f"{TORCH}.placement:devices": "lambda case: ('cpu', 'cpu')"}
+    with patched(own_process, twice if framework == "torch" else {}):
+        yield own_process
 
 
 @pytest.fixture
@@ -72,16 +69,9 @@ def test_half_of_the_kernels_are_before_the_second_half_which_begins_with_one(la
 )
 def test_outputs_and_gradients_are_those_of_one_device(pair_of, recipe, network, precision):
     pair = pair_of(recipe, network)
-    weights, images = gate.random_weights(pair, precision), gate.random_images(pair, 7, precision)
-    computed = []
-    for placement in ("single", "split"):
-        (inspector,) = pair.inspectors(precision, placement=placement)
-        loss, gradients = inspector.loss_and_gradients(weights, images, np.arange(7))
-        logits = {f"logits {mode}": inspector.logits(weights, images, mode) for mode in (False, True)}
-        computed.append({"loss": loss, **logits, **gradients})
-    one, two = computed
+    one, two = (gate.arithmetic(pair, precision, placement=placement) for placement in ("single", "split"))
 
-    equal(two, one)
+    gate.equal(one, two)
 
 
 def epoch(pair, placement):
@@ -90,13 +80,6 @@ def epoch(pair, placement):
     pipeline.build_model()
     (reported,) = pipeline.train(1)
     return {"loss": reported["loss"], **pipeline.weights()}
-
-
-def equal(two, one):
-    """Hold what was computed on two devices to be what was on one, to the last digit."""
-    assert [*two] == [*one]
-    for name, value in one.items():
-        assert np.array_equal(two[name], value), f"{name} differ by {np.abs(two[name] - value).max():.2g}"
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +92,7 @@ def on_one_device(framework, own_process, small_dataset):
 
 @pytest.mark.parametrize("recipe", OF_SETTINGS)
 def test_an_epoch_ends_in_the_weights_of_one_device(pair_of, on_one_device, recipe):
-    equal(epoch(pair_of(recipe), "split"), on_one_device(recipe))
+    gate.equal(on_one_device(recipe), epoch(pair_of(recipe), "split"))
 
 
 STOPPED_AT_THE_BORDER = {
@@ -151,7 +134,7 @@ def test_a_half_that_is_not_trained_is_noticed(
 
     assert np.array_equal(split[untrained], NETWORKS["article"].initial_weights(100, 32, 25)[untrained])
     with pytest.raises(AssertionError, match="differ by"):
-        equal(split, single)
+        gate.equal(single, split)
 
 
 def test_work_of_the_second_half_is_done_on_its_device(pair_of, framework, two_devices):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pair
+from patches import patched
 from stagebench.case import AXES
 from stagebench.frameworks import INSTALLED
 from stagebench.frameworks.contract import UnavailableError
@@ -83,15 +84,12 @@ def test_each_execution_is_what_its_name_says(
     worker = process_of(name)
     pipeline = pair.open_pipeline(worker, name, small_dataset, {}, execution=execution)
     pipeline.build_model()
-    worker.request("patch", target=function, replacement=failure)
-    try:
+    with patched(worker, {function: failure}):
         if execution in failing:
             with pytest.raises(WorkerError, match="ZeroDivisionError"):
                 pipeline.train(1)
         else:
             pipeline.train(1)
-    finally:
-        worker.request("unpatch")
 
 
 @pytest.mark.fault("a variable by which torch compiles nothing", "`compiled` is unavailable, and says so")
@@ -107,13 +105,10 @@ def test_each_execution_is_what_its_name_says(
 @needs_torch
 def test_what_torch_may_run_eagerly_is_not_called_compiled(process_of, small_dataset, switch):
     worker = process_of("torch")
-    worker.request("patch", target="os:environ", replacement=f"{{**original, {switch!r}: '1'}}")
-    try:
+    with patched(worker, {"os:environ": f"{{**original, {switch!r}: '1'}}"}):
         with pytest.raises(UnavailableError, match=f"may leave the network as it is: {switch}=1 is set"):
             pair.open_pipeline(worker, "torch", small_dataset, {}, execution="compiled")
         pair.open_pipeline(worker, "torch", small_dataset, {}, execution="default")
-    finally:
-        worker.request("unpatch")
 
 
 @needs_torch
@@ -121,12 +116,9 @@ def test_a_network_that_torch_leaves_as_it_is_is_not_called_compiled(process_of,
     worker = process_of("torch")
     pipeline = pair.open_pipeline(worker, "torch", small_dataset, {}, execution="compiled")
     pipeline.build_model()
-    worker.request("patch", target="torch:compile", replacement="lambda network, **_: network")
-    try:
-        with pytest.raises(UnavailableError, match="it is switched off"):
-            pipeline.train(1)
-    finally:
-        worker.request("unpatch")
+    unchanged = {"torch:compile": "lambda network, **_: network"}
+    with patched(worker, unchanged), pytest.raises(UnavailableError, match="it is switched off"):
+        pipeline.train(1)
 
 
 def test_float16_on_a_cpu_is_refused_in_one_sentence(open_pipeline):

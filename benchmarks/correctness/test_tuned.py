@@ -7,6 +7,7 @@ import pytest
 
 import gate
 from pair import BY_RECIPE, Pair
+from patches import TORCH, patched
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks.article import NETWORK
 
@@ -69,12 +70,8 @@ def test_the_wait_for_data_is_measured(open_pipeline, process_of, framework, rec
     target = f"{FRAMEWORKS[framework].pipeline_module(recipe)}:Pipeline.{METHOD[framework]}"
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
-    worker = process_of(framework)
-    worker.request("patch", target=target, replacement=SLEEPY[framework])
-    try:
+    with patched(process_of(framework), {target: SLEEPY[framework]}):
         watched = pipeline.watch_training()
-    finally:
-        worker.request("unpatch")
 
     assert watched["epoch"]["images"] == 230
     assert BATCHES * SLEEP <= watched["data_wait_seconds"] <= watched["seconds"], watched
@@ -86,13 +83,9 @@ def test_a_training_step_is_no_wait_for_data(open_pipeline, process_of, framewor
         pytest.skip("a step inside TensorFlow's graph cannot be made to sleep")
     pipeline = open_pipeline(recipe=recipe)
     pipeline.build_model()
-    worker = process_of(framework)
     module = "tuned.training" if recipe == "tuned" else "training"
     slow = "lambda *a: (__import__('time').sleep(0.05), original(*a))[1]"
-    worker.request("patch", target=f"stagebench.frameworks.torch.{module}:train_step", replacement=slow)
-    try:
+    with patched(process_of(framework), {f"{TORCH}.{module}:train_step": slow}):
         watched = pipeline.watch_training()
-    finally:
-        worker.request("unpatch")
 
     assert watched["data_wait_seconds"] <= watched["seconds"] - BATCHES * SLEEP, watched

@@ -307,13 +307,8 @@ class _BothRecipes:
         )
 
     def _inspect(self, recipe: str) -> None:
-        arguments = {
-            "recipe": recipe,
-            "classes": WORKLOAD.classes,
-            "input_size": WORKLOAD.input_size,
-            "precision": "float64",
-        }
-        self.worker.request("inspect", framework=self.framework, arguments=arguments)
+        case = Case(self.framework, self.framework, recipe=recipe)
+        self.worker.request("inspect", case=plain(case), workload=plain(WORKLOAD), precision="float64")
 
     def _call(self, target: str, method: str, *arguments: Any) -> Any:
         return self.worker.request("call", target=target, method=method, arguments=list(arguments))

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from stagebench.case import Case, Workload
 from stagebench.datasets.manifest import Manifest
-from stagebench.networks import DEFAULT
 from stagebench.networks.weights import Weights
 
 Split = Literal["train", "test"]
@@ -274,19 +273,10 @@ class Inspector(Protocol):
     canonical; images are [B, H, W, 3] and labels class indices, int64 [B].
     """
 
-    def __init__(
-        self,
-        recipe: str,
-        classes: int,
-        input_size: int,
-        precision: str,
-        network: str = DEFAULT,
-        api: str = "sequential",
-        placement: str = "single",
-    ) -> None:
-        """Build the network of this name; `precision` is `float32` or `float64`.
+    def __init__(self, case: Case, workload: Workload, precision: str) -> None:
+        """Build the case's network on the CPU; `precision` is `float32` or `float64`.
 
-        `api` and `placement` are values of those axes; devices are CPUs.
+        Of the case, its recipe, network, API and placement count.
         """
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:

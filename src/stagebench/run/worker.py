@@ -97,10 +97,13 @@ class Worker:
         self.pipeline = self._new_pipeline(self.case, self.manifest)
         return {**encode(self.pipeline.runtime_info()), "conditions": conditions}
 
-    def inspect(self, framework: str, arguments: dict[str, Any]) -> None:
-        """Import the framework and make its `contract.Inspector`, on the CPU."""
-        _set_environment(FRAMEWORKS[framework], "cpu")
-        self.inspector = import_module(f"{FRAMEWORKS[framework].folder}.inspection").Inspector(**arguments)
+    def inspect(self, case: dict[str, Any], workload: dict[str, Any], precision: str) -> None:
+        """Import the framework and make its `contract.Inspector` of the case, on the CPU."""
+        inspected = from_plain(Case, case).complete
+        framework = FRAMEWORKS[inspected.framework]
+        _set_environment(framework, "cpu")
+        module = import_module(f"{framework.folder}.inspection")
+        self.inspector = module.Inspector(inspected, from_plain(Workload, workload), precision)
 
     def rates(
         self, resources: list[str], files: list[bytes], folder: str, file_bytes: int, threads: int

@@ -1,4 +1,4 @@
-"""Keras' BatchNorm by TensorFlow's fused kernel, for the recipe `tuned`."""
+"""Keras' BatchNorm, which the recipe `tuned` has by TensorFlow's fused kernel."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class FusedBatchNormalization(layers.BatchNormalization):
 def biased(variance: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Return what Keras keeps, of the unbiased variance over `count` values that the fused kernel returns."""
     return variance * tf.cast((count - 1) / count, tf.float32)
+
+
+NORMALIZATION = {
+    "published": layers.BatchNormalization,
+    "matched": layers.BatchNormalization,
+    "tuned": FusedBatchNormalization,
+}
+"""By recipe: the layer that normalizes batches."""

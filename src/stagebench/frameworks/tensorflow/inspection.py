@@ -5,36 +5,26 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from stagebench.case import Case, Workload
 from stagebench.frameworks.contract import Array
-from stagebench.frameworks.tensorflow import api as apis
+from stagebench.frameworks.tensorflow import api, placement, training
 from stagebench.frameworks.tensorflow import model as models
-from stagebench.frameworks.tensorflow import placement as placements
-from stagebench.frameworks.tensorflow import training
 from stagebench.frameworks.tensorflow.custom_loop import CustomLoop
-from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.networks.weights import Weights
 
 
 class Inspector:
     """See `contract.Inspector`."""
 
-    def __init__(
-        self,
-        recipe: str,
-        classes: int,
-        input_size: int,
-        precision: str,
-        network: str = DEFAULT,
-        api: str = "sequential",
-        placement: str = "single",
-    ) -> None:
-        self.recipe, self.classes, self.precision = recipe, classes, precision
-        self.network = NETWORKS[network]
-        self.shapes = self.network.shapes(classes, input_size)
+    def __init__(self, case: Case, workload: Workload, precision: str) -> None:
+        self.recipe, self.network = case.recipe, case.built_network
+        self.classes, self.precision = workload.classes, precision
+        self.shapes = self.network.shapes(self.classes, workload.input_size)
         keras.config.set_floatx(precision)
         keras.config.set_dtype_policy(precision)
-        form = placements.form(placements.devices("cpu")) if placement == "split" else apis.FORMS[api]
-        self.model = models.builder(self.network).build(recipe, classes, input_size, **form)
+        form = placement.form(placement.devices("cpu")) if case.placement == "split" else api.FORMS[case.api]
+        build = models.builder(self.network).build
+        self.model = build(self.recipe, self.classes, workload.input_size, **form)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:
         models.set_weights(self.model, weights)

@@ -7,35 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stagebench.case import Case, Workload
 from stagebench.frameworks.contract import Array
-from stagebench.frameworks.torch import api as apis
+from stagebench.frameworks.torch import api, placement, training
 from stagebench.frameworks.torch import model as models
-from stagebench.frameworks.torch import placement as placements
-from stagebench.frameworks.torch import training
-from stagebench.networks import DEFAULT, NETWORKS
 from stagebench.networks.weights import Weights
 
 
 class Inspector:
     """See `contract.Inspector`."""
 
-    def __init__(
-        self,
-        recipe: str,
-        classes: int,
-        input_size: int,
-        precision: str,
-        network: str = DEFAULT,
-        api: str = "sequential",
-        placement: str = "single",
-    ) -> None:
-        self.recipe, self.network = recipe, NETWORKS[network]
-        self.shapes = self.network.shapes(classes, input_size)
+    def __init__(self, case: Case, workload: Workload, precision: str) -> None:
+        self.recipe, self.network = case.recipe, case.built_network
+        classes, size = workload.classes, workload.input_size
+        self.shapes = self.network.shapes(classes, size)
         self.dtype: torch.dtype = getattr(torch, precision)
-        self.format = models.MEMORY_FORMAT[recipe]
+        self.format = models.MEMORY_FORMAT[self.recipe]
         # There is one CPU device: it is both of those between which a model is split.
-        form = placements.form(("cpu", "cpu")) if placement == "split" else apis.FORMS[api]
-        model = models.builder(self.network).build(recipe, classes, input_size, **form)
+        form = placement.form(("cpu", "cpu")) if case.placement == "split" else api.FORMS[case.api]
+        model = models.builder(self.network).build(self.recipe, classes, size, **form)
         self.model = model.to(dtype=self.dtype, memory_format=self.format)
 
     def logits(self, weights: Weights, images: Array, training: bool) -> Array:

@@ -8,14 +8,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from stagebench.frameworks.tensorflow.batch_norm import FusedBatchNormalization
+from stagebench.frameworks.tensorflow.batch_norm import NORMALIZATION, FusedBatchNormalization
 from stagebench.networks.article import NETWORK
 
-NORMALIZATION = {
-    "published": layers.BatchNormalization,
-    "matched": layers.BatchNormalization,
-    "tuned": FusedBatchNormalization,
-}
 BATCH_NORM: Mapping[str, Mapping[str, Any]] = {
     "published": {},  # momentum 0.99, epsilon 1e-3
     # Keras' momentum is the share of a running statistic that a step keeps.

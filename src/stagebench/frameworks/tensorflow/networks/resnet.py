@@ -8,10 +8,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from stagebench.frameworks.tensorflow.batch_norm import FusedBatchNormalization
+from stagebench.frameworks.tensorflow.batch_norm import NORMALIZATION, FusedBatchNormalization
 from stagebench.networks.resnet import Block, Conv, ResNet
-
-NORMALIZATION = {"matched": layers.BatchNormalization, "tuned": FusedBatchNormalization}
 
 
 class Builder:
