@@ -26,6 +26,9 @@ from stagebench.networks.weights import Weights, load_weights, save_weights
 Batches = list[tuple[np.ndarray, np.ndarray]]
 """Images and labels."""
 
+BATCH = 8
+"""Images in a step of the inspected arithmetic."""
+
 # --- data
 
 ANY_JPEG = 5e-6
@@ -96,7 +99,7 @@ def same_logits(pair: Pair) -> float:
     for precision, bound in (("float32", NETWORKS[pair.network].logits_apart), ("float64", 1e-10)):
         first, second = pair.inspectors(precision)
         weights = random_weights(pair, precision)
-        for count, mode in product((1, 7, 2 * pair.batch), (False, True)):
+        for count, mode in product((1, 7, 64), (False, True)):
             images = random_images(pair, count, precision)
             logits = [side.logits(weights, images, mode) for side in (first, second)]
             scale = max(1.0, float(np.abs(logits[0]).max()))
@@ -109,8 +112,8 @@ def same_gradients(pair: Pair) -> float:
     worst = 0.0
     network = NETWORKS[pair.network]
     for precision, bound in (("float32", network.gradients_apart), ("float64", 1e-9)):
-        weights, images = random_weights(pair, precision), random_images(pair, pair.batch, precision)
-        labels = np.random.default_rng(1).integers(0, CLASSES, pair.batch)
+        weights, images = random_weights(pair, precision), random_images(pair, BATCH, precision)
+        labels = np.random.default_rng(1).integers(0, CLASSES, BATCH)
         (loss, gradients), (other_loss, other_gradients) = (
             side.loss_and_gradients(weights, images, labels) for side in pair.inspectors(precision)
         )
@@ -155,7 +158,7 @@ def running_variance_differs_as_stated(pair: Pair) -> float:
             side.train(weights, batches, "sgd", 0.0)[1] for side in pair.inspectors(precision)
         )
         for name, (*area, _) in zip(variances, outputs, strict=True):
-            count = pair.batch * prod(area)
+            count = BATCH * prod(area)
             kept = NETWORKS[pair.network].batch_norm_decay * weights[name]
             ours, theirs = unbiased[name] - kept, (biased[name] - kept) * count / (count - 1)
             worst = max(worst, close(f"{precision} {name}", ours, theirs, bound))
@@ -368,10 +371,10 @@ def random_images(pair: Pair, count: int, precision: str, seed: int = 0) -> np.n
 
 
 def random_batches(pair: Pair, precision: str, count: int) -> Batches:
-    """Return batches of images and labels."""
+    """Return batches of random images and labels."""
     generator = np.random.default_rng(6)
     return [
-        (random_images(pair, pair.batch, precision, seed), generator.integers(0, CLASSES, pair.batch))
+        (random_images(pair, BATCH, precision, seed), generator.integers(0, CLASSES, BATCH))
         for seed in range(count)
     ]
 

@@ -74,8 +74,6 @@ class Pair:
     network: str = DEFAULT
     size: int = Workload(CLASSES).input_size
     """Pixels a side of what the network takes."""
-    batch: int = 32
-    """Images in a step of the inspected arithmetic."""
     steps: int = 50
     """Of gradient descent."""
 

@@ -11,21 +11,21 @@ import gate
 from patches import IN_ORDER, TENSORFLOW, TORCH, patched
 from stagebench.case import Workload
 
-TOGETHER, IMAGES = 4, 8
+TOGETHER = 4
 WITHOUT_BATCH_NORM = ("mlp", "cifar10")
 
 
 def large_batches(pair, updates):
-    """Return batches of 32 images in float64."""
+    """Return batches in float64."""
     return gate.random_batches(pair, "float64", updates)
 
 
 def small_batches(pair, updates):
-    """Return the same images in batches of 8."""
+    """Return the same images in batches of a fourth."""
     return [
         (images[part], labels[part])
         for images, labels in large_batches(pair, updates)
-        for part in np.split(np.arange(TOGETHER * IMAGES), TOGETHER)
+        for part in np.split(np.arange(gate.BATCH), TOGETHER)
     ]
 
 

@@ -25,11 +25,11 @@ pytestmark = pytest.mark.gate
 
 RECIPES = ("matched", "tuned")
 """Those that promise equal work."""
-IN_FULL = Workload(CLASSES).input_size, 32, 50
-SMALL = 24, 8, 50
-HEAVY_AND_SMALL = 12, 8, 2
-HEAVY_IN_FULL = Workload(CLASSES).input_size, 8, 2
-"""Pixels a side, images in a batch, steps of gradient descent."""
+IN_FULL = Workload(CLASSES).input_size, 50
+SMALL = 24, 50
+HEAVY_AND_SMALL = 12, 2
+HEAVY_IN_FULL = Workload(CLASSES).input_size, 2
+"""Pixels a side, steps of gradient descent."""
 HEAVY_OPERATIONS = 1e8
 """Operations for an image from which on a network is heavy."""
 
@@ -62,8 +62,8 @@ def each_recipe(request, pair):
 @pytest.fixture
 def networks(pair, recipe, network, amount):
     """Both frameworks, by each recipe, with each network."""
-    size, batch, steps = amount
-    return replace(pair, recipe=recipe, network=network, size=size, batch=batch, steps=steps)
+    size, steps = amount
+    return replace(pair, recipe=recipe, network=network, size=size, steps=steps)
 
 
 OF_NETWORKS = ("recipe", "network", "amount")
@@ -97,8 +97,8 @@ def test_both_frameworks_train_and_report_alike(networks, promise, record_proper
 @pytest.mark.parametrize("network", ["resnet18", "vit_tiny"])
 def test_fifty_steps_end_alike(each_recipe, network):
     """Not of resnet50, in which rounding grows too fast: within 50 steps from 1e-12 to another training."""
-    size, batch, _ = HEAVY_AND_SMALL
-    print(gate.same_descent(replace(each_recipe, network=network, size=size, batch=batch)))  # noqa: T201
+    size, _ = HEAVY_AND_SMALL
+    print(gate.same_descent(replace(each_recipe, network=network, size=size)))  # noqa: T201
 
 
 def hold(promise, pair, record_property):

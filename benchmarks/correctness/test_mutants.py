@@ -366,7 +366,7 @@ MUTANTS_OF_NETWORKS = [
 )
 def test_the_gate_catches(pair, mutant, tmp_path):
     pair = replace(pair, recipe=mutant.recipe, network=mutant.network, size=mutant.size)
-    pair = replace(pair, batch=8 if mutant.size < 32 else 32, steps=5)
+    pair = replace(pair, steps=5)
     worker = pair.workers[mutant.framework]
     with patched(worker, mutant.changes), pytest.raises(AssertionError) as caught:
         keep(mutant.promise, pair, tmp_path)

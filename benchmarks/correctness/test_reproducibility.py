@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from itertools import product
 
 import numpy as np
 import pytest
 
-from pair import BY_RECIPE
+from stagebench.case import AXES
 from stagebench.frameworks import FRAMEWORKS
 
 pytestmark = pytest.mark.gate
@@ -33,8 +34,15 @@ def run(pipeline):
     }
 
 
-@pytest.mark.parametrize("recipe", BY_RECIPE)
-@pytest.mark.parametrize("cache", ["off", "on"])
+QUICK = [("off", "matched"), ("on", "tuned")]
+MIXED = pytest.mark.nightly("each cache and each recipe is in another test")
+CACHES = [
+    pytest.param(*both, marks=[] if both in QUICK else [MIXED])
+    for both in product(AXES["cache"].values, AXES["recipe"].values)
+]
+
+
+@pytest.mark.parametrize(("cache", "recipe"), CACHES)
 def test_the_same_seed_gives_the_same_run(open_pipeline, first_run, cache, recipe):
     first = first_run(recipe, cache)
     second = run(open_pipeline(augment="on", cache=cache, recipe=recipe))
@@ -50,8 +58,7 @@ def test_another_seed_gives_another_run(open_pipeline, first_run):
         assert not np.array_equal(values, second[what]), f"{what} are the same"
 
 
-@pytest.mark.parametrize("recipe", ["matched", "tuned"])
-@pytest.mark.parametrize("cache", ["off", "on"])
+@pytest.mark.parametrize(("cache", "recipe"), [one for one in CACHES if "published" not in one.values])
 def test_the_number_of_workers_changes_nothing(open_pipeline, first_run, framework, cache, recipe):
     if FRAMEWORKS[framework].chooses_workers:
         pytest.skip(f"{framework} sizes its own threads: there is no such axis")
