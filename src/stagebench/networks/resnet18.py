@@ -11,7 +11,7 @@ class ResNet18(ResNet):
     name = "resnet18"
     blocks = (2, 2, 2, 2)
     bottleneck = False
-    deployed_epochs = 2
+    deployed_epochs = 1
 
 
 NETWORK = ResNet18()
