@@ -21,6 +21,7 @@ from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
 from stagebench.stages import STAGES, matrix
 from stagebench.stages.deployment import validate_deployed
+from stagebench.stages.inference import calls
 
 
 @pytest.fixture(scope="session")
@@ -168,3 +169,13 @@ def test_a_quantised_model_that_is_float32_is_caught(wrong, case, deployer):
 
     for what in ("its file has", "it computes in float", "0 of its 6 layers multiply integers"):
         assert what in found
+
+
+@pytest.mark.parametrize(
+    ("network", "batch_size", "expected"),
+    [("article", 1, 100), ("article", 32, 30), ("resnet18", 1, 100), ("resnet18", 32, 8)],
+)
+def test_a_round_of_a_large_network_has_fewer_calls(network, batch_size, expected):
+    case = Case("torch", "torch", network=network, batch_size=batch_size, deploy="eager")
+
+    assert calls(case, Workload(classes=100)) == expected

@@ -24,6 +24,15 @@ CALLS = 100
 FEWEST_CALLS = 30
 FEEDS = 8
 """Different batches that are taken in turn."""
+LARGEST_ROUND = 2e11
+"""Operations of a round, unless they are those of `FEEDS` calls: a large network gets fewer calls."""
+
+
+def calls(case: Case, workload: Workload) -> int:
+    """Return how many calls a round has."""
+    by_batch = max(FEWEST_CALLS, CALLS // case.batch_size)
+    operations = case.built_network.forward_operations(workload.classes, workload.input_size)
+    return max(FEEDS, min(by_batch, int(LARGEST_ROUND / (operations * case.batch_size))))
 
 
 class Inference(DeploymentStage):
@@ -42,7 +51,7 @@ class Inference(DeploymentStage):
         if self.case.quantize != "none":
             self.deployer.quantize(self.start.calibration)
         self.deployer.export(self.path)
-        self.calls = max(FEWEST_CALLS, CALLS // self.case.batch_size)
+        self.calls = calls(self.case, self.workload)
         self.loaded = False
         self.found: dict[str, Any] = {}
 
