@@ -38,7 +38,8 @@ def weights_of(process_of, dataset, tmp_path_factory):
     @cache
     def train(network: str) -> Path:
         axes = {"cache": "on", "recipe": "tuned", "network": network}
-        pipeline = open_pipeline(process_of(framework), framework, dataset, {}, **axes)
+        workload = {"learning_rate": NETWORKS[network].deployed_rate * Workload(1).learning_rate}
+        pipeline = open_pipeline(process_of(framework), framework, dataset, workload, **axes)
         pipeline.build_model()
         pipeline.train(max(2, NETWORKS[network].deployed_epochs))  # of a fifth of the images
         path = tmp_path_factory.mktemp("weights") / f"{network}.npz"

@@ -56,7 +56,7 @@ class Network(ABC):
     """Pixels a side that it needs at least."""
     logits_apart: float = 1e-5
     """How far float32 logits may be apart, relative to the largest; it was measured."""
-    adams_apart: float = 1e-4
+    adams_apart: float = 3e-4
     """How far the losses of the frameworks' Adams may be apart after two steps; it was measured."""
     adam_rounds: float = 2e-3
     """How far eight steps of Adam in float32 may be from the same steps in another order of sums: where a
@@ -67,6 +67,8 @@ class Network(ABC):
     deployed_epochs: int = 0
     """Of 10,000 images, for which it is trained before it is deployed: long enough for its answers to be far
     from a tie. 0: its deployment was not tried in every export format yet."""
+    deployed_rate: float = 1.0
+    """Share of the workload's learning rate at which it is trained for that."""
 
     def form(self, recipe: str, framework: str) -> Network:
         """Return what a recipe builds in a framework: this network, wherever work is equal."""

@@ -50,8 +50,9 @@ def trained_weights(
         request = replace(request, train_images=max(request.train_images, IMAGES))
     manifest = prepare(request, folder, lambda *_: None)
     environment = environments[first.environment]
-    epochs = NETWORKS[first.network].deployed_epochs
-    workload = replace(workload, epochs=epochs)
+    network = NETWORKS[first.network]
+    epochs, rate = network.deployed_epochs, network.deployed_rate * workload.learning_rate
+    workload = replace(workload, epochs=epochs, learning_rate=rate)
     parts = {
         "network": first.network,
         "workload": plain(workload),
