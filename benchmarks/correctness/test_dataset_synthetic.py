@@ -141,8 +141,8 @@ def test_flipped_pictures_are_still_of_their_class():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"train_images": 99}, "train_images is 99, allowed is 100 or more"),
-        ({"test_images": 0}, "test_images is 0, allowed is 100 or more"),
+        ({"train_images": 99}, "--train-images is 99, allowed is 100 or more"),
+        ({"test_images": 0}, "--test-images is 0, allowed is 100 or more"),
         ({"classes": 0}, "classes is 0, allowed is 1 or more"),
         ({"image_size": 7}, "image_size is 7, allowed is 8 to 1024 pixels"),
         ({"seed": -1}, "seed is -1, allowed is 0 or more"),

@@ -211,7 +211,7 @@ class Case:
     @property
     def variant(self) -> list[str]:
         """The values of the axes that came later, but their defaults."""
-        return [str(value) for a, value in self._named() if a.later]
+        return [a.text.format(value) for a, value in self._named() if a.later]
 
     def label(self, by_recipe: bool = True) -> str:
         """Return what tells the cases of a group apart, in short: `torch published, 2w` has two workers.

@@ -111,11 +111,11 @@ def jpeg(seed: int, split: str, label: int, number: int, image_size: int) -> byt
 def _check(request: DatasetRequest) -> None:
     if request.classes < 1:
         raise DatasetError(f"classes is {request.classes}, allowed is 1 or more")
-    for what, count in (("train_images", request.train_images), ("test_images", request.test_images)):
+    for what, count in (("--train-images", request.train_images), ("--test-images", request.test_images)):
         if count < request.classes:
             raise DatasetError(
                 f"{what} is {count}, allowed is {request.classes} or more: each of the {request.classes}"
-                " classes needs an image"
+                " classes needs an image; or give fewer --classes"
             )
     if not 8 <= request.image_size <= 1024:
         raise DatasetError(f"image_size is {request.image_size}, allowed is 8 to 1024 pixels")
