@@ -126,7 +126,7 @@ def test_published_code_is_not_put_together_anew(open_pipeline):
 def test_torch_has_no_functional_api():
     case = Case("torch", "torch", api="functional")
 
-    assert FRAMEWORKS["torch"].has_no(case) == "PyTorch has no --api=functional here"
+    assert FRAMEWORKS["torch"].has_no(case) == "--api=functional is not implemented for PyTorch"
     assert FRAMEWORKS["tensorflow"].has_no(replace(case, framework="tensorflow")) is None
 
 

@@ -87,7 +87,7 @@ def test_a_value_that_a_framework_does_not_implement_is_refused_with_the_option_
 
     assert torch.has_no(replace(CASE, schedule="one_cycle", accumulate=4)) is None
     assert torch.has_no(replace(CASE, schedule="one_cycle_step")) == (
-        "PyTorch has no --schedule=one_cycle_step here"
+        "--schedule=one_cycle_step is not implemented for PyTorch"
     )
 
 

@@ -94,4 +94,4 @@ def test_a_loop_of_ones_own_reports_what_fit_reports_on_the_same_batches(tensorf
 def test_torch_whose_default_loop_is_ones_own_has_no_other():
     case = Case("torch", "torch", loop="custom")
 
-    assert "PyTorch has no --loop=custom here" in (Environment("torch", "torch").lacks(case) or "")
+    assert "--loop=custom is not implemented for PyTorch" in (Environment("torch", "torch").lacks(case) or "")

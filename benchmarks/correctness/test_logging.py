@@ -81,7 +81,7 @@ def test_scalars_are_those_that_the_training_reports(
     process_of, small_dataset, framework, recipe, loop, schedule
 ):
     if loop == "custom" and framework == "torch":
-        pytest.skip("PyTorch has no --loop=custom here")
+        pytest.skip("--loop=custom is not implemented for PyTorch")
     axes = {"recipe": recipe, "schedule": schedule, "loop": loop, "accumulate": 2}
     epochs, scalars = written(process_of(framework), framework, small_dataset, **axes)
 

@@ -134,10 +134,11 @@ def test_each_framework_builds_each_network(folder, name):
 
 
 def test_what_a_network_was_not_tried_with_is_skipped_with_the_reason(suite):
-    options = ("--networks=mlp,cifar10", "--recipes=published", "--stages=training,inference")
-    result = suite.run(*options, "--input-size=20", "-rs")
+    options = ("--networks=article,mlp,cifar10", "--recipes=published", "--stages=training,inference")
+    result = suite.run(*options, "--input-size=20", "-rs", "-k", "mlp or cifar10")
 
     assert "passed" not in result.parseoutcomes()
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines_random(
         [
             "*mlp has no recipe published; it is there for article, cifar10*",
@@ -145,6 +146,27 @@ def test_what_a_network_was_not_tried_with_is_skipped_with_the_reason(suite):
             "*cifar10 takes 22 pixels a side or more, not 20*",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ["--networks=vit_tiny", "--input-size=30"],
+            "no case of model_building is left: vit_tiny takes a multiple of 4 pixels a side, not 30",
+        ),
+        (
+            ["--recipes=published", "--schedule=one_cycle"],
+            "no case of training is left: published code stays as it is: not with --schedule=one_cycle",
+        ),
+        (["--precision=float16"], "no case of training is left: float16 is for GPUs"),
+    ],
+)
+def test_a_stage_whose_cases_all_contradict_themselves_is_a_usage_error(suite, options, sentence):
+    result = suite.run(*options, "--devices=cpu")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert sentence in result.stderr.str()
 
 
 @pytest.mark.parametrize(

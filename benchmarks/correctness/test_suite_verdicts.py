@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from stagebench.report.verdicts import NOTHING_TO_COMPARE
 from stagebench.results.file import run_of
 from stagebench.run import schedule
 
@@ -229,3 +230,17 @@ def test_quiet_leaves_the_verdicts_alone(suite, slow):
     assert BENCHMARK_TABLE not in text
     assert len(re.findall(ROW, text, re.M)) == 1
     assert "break-even" not in text
+
+
+def test_quiet_says_what_a_setting_costs(suite, equal):
+    text = suite.run(*TRAINING, "--execution=default,eager", "-q").stdout.str()
+
+    assert re.search(r"^training, simulated, 0w: --execution=eager takes .* as --execution=default", text, re.M)
+
+
+def test_quiet_says_how_long_a_single_case_takes(suite, equal):
+    text = suite.run(*TRAINING, "--execution=eager", "-q").stdout.str()
+
+    assert re.search(r"^ +simulated eager, 0w +[\d.]+ ms", text, re.M), text
+    assert NOTHING_TO_COMPARE in text
+    assert BENCHMARK_TABLE not in text

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stagebench.frameworks import FRAMEWORKS
+from stagebench.report.best_settings import is_slower
 from stagebench.report.formats import duration
 from stagebench.report.report import Report
 from stagebench.report.tables import Row, Table
 from stagebench.results.result import Result
+from stagebench.statistics.group import Group
 
 COLUMNS = ("Framework", "Batch Size", "Num Workers", "Caching", "Training Time", "Eval Time")
 AUGMENTATIONS = {"on": "with augmentations", "off": "without augmentations"}
 WINNER = "\N{HUNDRED POINTS SYMBOL}"
 NOTE = (
-    f"{WINNER}: the shortest training time, its 95% interval apart from that of every other row. Where no "
-    "row has the mark, it is inconclusive. Rows were measured one after the other, the cases of a group "
-    "interleaved."
+    f"{WINNER}: the shortest training time, and sure to be shorter than that of every other row: by the "
+    "verdict on cases of a group, which were measured interleaved; else by 95% intervals that lie apart. "
+    "Where no row has the mark, it is inconclusive."
 )
 
 
@@ -37,7 +39,7 @@ def _table(
     trainings: Sequence[tuple[int, Result]],
     evaluations: dict[int, Result],
 ) -> Table:
-    winner = winner_of([result for _, result in trainings])
+    winner = winner_of([result for _, result in trainings], report.runs[run].groups)
     rows = []
     for index, result in trainings:
         mark = f" {WINNER}" if result is winner else ""
@@ -73,9 +75,8 @@ def axes_of(result: Result) -> tuple[str, str, str]:
     return str(case.batch_size), workers, str(case.cache == "on")
 
 
-def winner_of(results: Sequence[Result]) -> Result | None:
-    """Return the fastest, if its interval is apart from that of all others."""
+def winner_of(results: Sequence[Result], groups: Sequence[Group]) -> Result | None:
+    """Return the fastest result of a run's stage, if it is sure to be faster than all others."""
     first = min(results, key=lambda result: result.median_seconds)
     others = [result for result in results if result is not first]
-    apart = [result.interval[0] > first.interval[1] for result in others]
-    return first if apart and all(apart) else None
+    return first if others and all(is_slower(other, first, groups) for other in others) else None

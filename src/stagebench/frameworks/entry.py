@@ -107,7 +107,7 @@ class Framework:
         for axis in AXES.values():
             value = getattr(case, axis.name)
             if axis.of_frameworks and axis.named(value) and not self._implements(axis, value):
-                return f"{self.title} has no {axis.option}={value} here"
+                return f"{axis.option}={value} is not implemented for {self.title}"
         return None
 
     def _implements(self, axis: Axis, value: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from stagebench.case import Case
+from stagebench.frameworks.combinations import contradiction
 from stagebench.machine.info import gpu_names
-from stagebench.networks import NETWORKS
 from stagebench.plugin.replay import recorded_seconds
 from stagebench.plugin.session_options import SETTINGS
 from stagebench.run.environments import Environment
@@ -55,24 +55,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _skip(case: Case, environment: Environment, input_size: int) -> list[pytest.MarkDecorator]:
-    reason = environment.lacks(case) or _not_of_network(case, input_size)
-    if case.precision == "float16" and case.device == "cpu":
-        reason = "float16 is for GPUs: on a CPU it is emulated, at a tenth of the speed; bfloat16 is not"
+    reason = contradiction(case, input_size) or environment.lacks(case)
     if case.device == "cuda" and not gpu_names():
         reason = "no NVIDIA GPU here: nvidia-smi lists none"
     return [pytest.mark.skip(reason=reason)] if reason else []
-
-
-def _not_of_network(case: Case, input_size: int) -> str | None:
-    """Say why a case's network cannot be measured so, or None."""
-    network = NETWORKS[case.network]
-    if case.recipe not in network.recipes:
-        having = [name for name, other in NETWORKS.items() if case.recipe in other.recipes]
-        return f"{network.name} has no recipe {case.recipe}; it is there for {', '.join(having)}"
-    if case.deploy and not network.deployed_epochs:
-        having = [name for name, other in NETWORKS.items() if other.deployed_epochs]
-        return f"{network.name} was not tried in deployment yet; it is there for {', '.join(having)}"
-    return network.refuses(input_size)
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m, so that only what is left counts

@@ -22,6 +22,8 @@ from stagebench.report.step_summary import STEP_SUMMARY, append_to_step_summary
 from stagebench.report.terminal import skipped_lines, summary_lines, verdict_lines
 from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
+ALL_SKIPPED = pytest.StashKey[bool]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     told = "write a report: an HTML page, or a *.md file"
@@ -44,9 +46,10 @@ def pytest_terminal_summary(
     quiet = config.get_verbosity() < 0
     compared = any(group.ratios for group in run.groups)
     first = told if quiet else []
-    if run.results and (quiet or compared):
+    if run.results and compared:
         first = [*first, *verdict_lines(run.groups, width, run.not_measured)]
-        first += [] if compared else [NOTHING_TO_COMPARE]
+    elif run.results and quiet:
+        first = [*first, *summary_lines(run.results, width, run.groups, run.not_measured), NOTHING_TO_COMPARE]
     if first:
         _section(terminalreporter, "verdicts", first)
     try:
@@ -58,6 +61,8 @@ def pytest_terminal_summary(
             told += [*summary_lines(run.results, width, run.groups, run.not_measured), *noise]
         if not quiet and told:
             _section(terminalreporter, "stagebench", told)
+        if config.stash.get(ALL_SKIPPED, False):
+            terminalreporter.write_line("stagebench: nothing was measured: every case was skipped")
         journal = config.stash.get(JOURNAL, None)
         if journal and journal.path.exists():
             terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
@@ -69,8 +74,11 @@ def pytest_terminal_summary(
 
 @pytest.hookimpl(wrapper=True)  # around the end of the journal
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    yield
     config = session.config
+    config.stash[ALL_SKIPPED] = _every_case_was_skipped(session)
+    if config.stash[ALL_SKIPPED] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+    yield
     if config.pluginmanager.hasplugin("terminalreporter") or hasattr(config, "workerinput"):
         return
     # With `-p no:terminal` there is no summary, in which this would be done.
@@ -78,6 +86,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     benchmarks = config.pluginmanager.getplugin("pytest-benchmark")
     if benchmarks.groups:
         benchmarks.check_regressions()
+
+
+def _every_case_was_skipped(session: pytest.Session) -> bool:
+    """Say whether there were cases and nothing of them was measured, which is no success."""
+    missing = session.config.stash[RECORD].not_measured
+    skipped = [one for one in missing if one.outcome == "skipped"]
+    on_purpose = session.config.getoption("benchmark_skip")
+    return bool(skipped) and len(skipped) == session.testscollected and not on_purpose
 
 
 def _has_run_under_xdist(terminalreporter: pytest.TerminalReporter) -> bool:

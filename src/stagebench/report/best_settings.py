@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from stagebench.case import Case
+from stagebench.case import Workload
+from stagebench.datasets.request import DatasetRequest
 from stagebench.results.result import Result
 from stagebench.results.run import Run
+from stagebench.statistics.group import Group
 
 BEST_OF: tuple[str, ...] = ("training", "evaluation", "data_loading")
 """Stages by which the best setting is chosen: the first of them that was measured."""
+
+OF_WORK = {
+    "--preset",
+    "--dataset",
+    *(f"--{field.name.replace('_', '-')}" for field in (*fields(DatasetRequest), *fields(Workload))),
+}
+"""Options that decide what every case computes, on which data."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,7 @@ class Best:
     """`all`, or the environment whose cases were compared."""
     result: Result
     as_good: Sequence[Result]
-    """Others that cannot be told apart from it: their intervals overlap."""
+    """Others that cannot be told apart from it."""
 
 
 def best_settings(run: Run) -> list[Best]:
@@ -33,25 +43,30 @@ def best_settings(run: Run) -> list[Best]:
         alike = [result for result in results if (result.case.augment, result.case.network) == apart]
         environments = list(dict.fromkeys(result.case.environment for result in alike))
         if len(environments) > 1:
-            found.append(_best("all", alike))
+            found.append(_best("all", alike, run.groups))
         for environment in environments:
             own = [result for result in alike if result.case.environment == environment]
-            best = _best(environment, own)
+            best = _best(environment, own, run.groups)
             if all(best.result is not other.result for other in found):
                 found.append(best)
     return found
 
 
-def _best(among: str, results: Sequence[Result]) -> Best:
+def _best(among: str, results: Sequence[Result], groups: Sequence[Group]) -> Best:
     first = max(results, key=lambda result: result.images_per_second or 0)
-    others = [result for result in results if result is not first and _overlap(result, first)]
+    others = [result for result in results if result is not first and not is_slower(result, first, groups)]
     return Best(among, first, others)
 
 
-def _overlap(result: Result, first: Result) -> bool:
-    """Say whether a setting may be as good."""
-    own, best = result.images_per_second_interval, first.images_per_second_interval
-    return own is None or best is None or own[1] >= best[0]
+def is_slower(result: Result, first: Result, groups: Sequence[Group]) -> bool:
+    """Say whether a case is sure to take longer than another of its run and stage.
+
+    Within a group that is their verdict; of cases that were not measured side by side, intervals lie apart.
+    """
+    for group in groups:
+        if {result.case, first.case} <= group.timings.keys() and group.stage == first.stage:
+            return group.is_slower(result.case, first.case)
+    return result.interval[0] > first.interval[1]
 
 
 def best_sentence(best: Best, by_recipe: bool) -> str:
@@ -71,8 +86,20 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
     )
 
 
-def options(case: Case) -> str:
-    """Return the options that measure a case again, and it alone."""
+def options(best: Best, run: Run) -> str:
+    """Return the options that measure the best setting of a run again, and it alone."""
+    case = best.result.case
     own = case.environment == case.framework
     who = f"--frameworks={case.framework}" if own else f"--frameworks=none --env={case.environment}=PYTHON"
-    return " ".join([who, *case.options])
+    return " ".join([who, *case.options, f"--stages={best.result.stage}", *_of_work(run.command)])
+
+
+def _of_work(command: Sequence[str]) -> list[str]:
+    """Return those of a command line that decide what every case computes."""
+    found: list[str] = []
+    for at, word in enumerate(command):
+        flag, value_follows, _ = word.partition("=")
+        if flag in OF_WORK:
+            alone = value_follows or flag == "--skip-bad-images"
+            found += command[at : at + 1 if alone else at + 2]
+    return [shlex.quote(word) for word in found]

@@ -49,10 +49,14 @@ X_FASTEST = "x fastest: time divided by that of the group's fastest case, with i
 
 
 def verdict_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
-    """Return what all cases share, and where there are two of them a row for each stage and setting."""
-    verdicts = verdict_rows(groups, tell_recipes(groups, missing), missing)
-    shared = wrap(shared_settings(groups, missing), width)
-    return [*shared, "", *_verdicts(verdicts, width)] if verdicts else shared
+    """Return what all cases share, where there are two a row for each stage and setting, what settings cost."""
+    by_recipe = tell_recipes(groups, missing)
+    lines = wrap(shared_settings(groups, missing), width)
+    if verdicts := verdict_rows(groups, by_recipe, missing):
+        lines += ["", *_verdicts(verdicts, width)]
+    if sentences := list(setting_sentences(groups, by_recipe)):
+        lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
+    return lines
 
 
 def summary_lines(
@@ -81,8 +85,6 @@ def summary_lines(
         told = [s for group in of_setting for say in sayings for s in say(group, by_recipe)]
         lines += [line for sentence in told for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, by_recipe)):
-        lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
-    if sentences := list(setting_sentences(judged, by_recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}

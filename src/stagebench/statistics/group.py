@@ -13,7 +13,7 @@ from stagebench.statistics.prior import Prior, unknown
 from stagebench.statistics.ranking import fastest, ratios_to_fastest, spreads_to_fastest
 from stagebench.statistics.ratio import Ratio, paired_ratio
 from stagebench.statistics.spread import Spread
-from stagebench.statistics.verdict import SMALLEST_DIFFERENCE, Verdict, verdict
+from stagebench.statistics.verdict import SMALLEST_DIFFERENCE, Verdict, verdict, word_of
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class Group:
         """Return the time of any case divided by that of any other."""
         prior = self.prior.joined(self._kin(case, other))
         return paired_ratio(self.timings[case], self.timings[other], prior)
+
+    def is_slower(self, case: Case, other: Case) -> bool:
+        """Say whether a case is sure to take longer than another."""
+        return word_of(self.ratio(case, other), self.smallest) == "SLOWER"
 
     @cached_property
     def others(self) -> list[Case]:

@@ -69,7 +69,7 @@ def _verdict(report: Report, number: int) -> dict[str, Any]:
     run = report.runs[number]
     rows = verdict_rows(run.groups, report.by_recipe, run.not_measured)
     best = [
-        (best_settings.best_sentence(found, report.by_recipe), best_settings.options(found.result.case))
+        (best_settings.best_sentence(found, report.by_recipe), best_settings.options(found, run))
         for found in best_settings.best_settings(run)
     ]
     return {
