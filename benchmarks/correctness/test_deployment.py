@@ -16,9 +16,10 @@ from stagebench.datasets.request import DatasetRequest
 from stagebench.datasets.sources import prepare
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks import DEFAULT, NETWORKS
-from stagebench.networks.weights import save_weights
+from stagebench.networks.weights import load_weights, save_weights
 from stagebench.run.environments import Environment
 from stagebench.run.process import WorkerProcess
+from stagebench.run.trained import trained_weights
 from stagebench.stages import STAGES, matrix
 from stagebench.stages.deployment import validate_deployed
 from stagebench.stages.inference import calls
@@ -100,6 +101,23 @@ def cells(stage, **axes):
 
 
 DEPLOYED_NETWORKS = [name for name, network in NETWORKS.items() if network.deployed_epochs]
+
+
+@pytest.mark.nightly("trains on 10,000 images")
+@pytest.mark.parametrize("network", DEPLOYED_NETWORKS)
+def test_the_model_that_deployment_starts_from_has_learned(network, process_of, tmp_path, monkeypatch):
+    monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
+    framework = next(name for name, f in FRAMEWORKS.items() if f.imports and not f.missing())
+    environments, request = {framework: Environment(framework, framework)}, DatasetRequest("synthetic")
+    manifest = prepare(request, tmp_path, lambda *_: None)
+    workload, case = Workload(len(manifest.classes)), Case(framework, framework, network=network)
+    path = trained_weights(environments, workload, request, [case], print)
+    pipeline = open_pipeline(process_of(framework), framework, manifest, {}, network=network)
+    pipeline.build_model()
+    pipeline.set_weights(load_weights(path))
+
+    chance = 1 / len(manifest.classes)
+    assert pipeline.evaluate()["accuracy"] > 10 * chance, "answers that say nothing are compared"
 
 
 @pytest.mark.parametrize("case", cells("exporting", network=DEPLOYED_NETWORKS))

@@ -235,7 +235,9 @@ def test_quiet_leaves_the_verdicts_alone(suite, slow):
 def test_quiet_says_what_a_setting_costs(suite, equal):
     text = suite.run(*TRAINING, "--execution=default,eager", "-q").stdout.str()
 
-    assert re.search(r"^training, simulated, 0w: --execution=eager takes .* as --execution=default", text, re.M)
+    assert re.search(
+        r"^training, simulated, 0w: --execution=eager takes .* as --execution=default", text, re.M
+    )
 
 
 def test_quiet_says_how_long_a_single_case_takes(suite, equal):

@@ -49,7 +49,7 @@ X_FASTEST = "x fastest: time divided by that of the group's fastest case, with i
 
 
 def verdict_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
-    """Return what all cases share, where there are two a row for each stage and setting, what settings cost."""
+    """Return what all cases share, a row for each stage and setting where cases are compared, and costs."""
     by_recipe = tell_recipes(groups, missing)
     lines = wrap(shared_settings(groups, missing), width)
     if verdicts := verdict_rows(groups, by_recipe, missing):
