@@ -148,6 +148,16 @@ def test_of_one_framework_alone_its_cases_are_compared():
     assert row_of(a_group(seconds)).verdict.startswith("torch, 0w 1.20x faster than torch, 2w (")
 
 
+def test_an_interval_apart_from_1_that_decides_nothing_has_the_noise_floor_beside_it():
+    apart = row_of(a_group({TORCH: [1.21, 1.36, 1.52], TENSORFLOW: [1.0] * 3}), by_recipe=False)
+    near = row_of(a_group({TORCH: [0.9, 1.02, 1.1], TENSORFLOW: [1.0] * 3}), by_recipe=False)
+
+    assert apart.word == near.word == "unknown"
+    assert figures_in(apart.verdict)[1] > 1
+    assert re.search(r"\), below the noise floor of (3[6-9]|[4-9]\d|\d{3})%; --processes=", apart.verdict)
+    assert "noise floor" not in near.verdict
+
+
 def test_of_several_recipes_the_row_is_of_the_nearest_and_names_it():
     recipes = {replace(TORCH, recipe="tuned"): [1.0] * 3, TENSORFLOW: [2.0] * 3, TORCH: [1.5] * 3}
     row = row_of(a_group(recipes), by_recipe=True)

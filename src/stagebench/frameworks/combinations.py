@@ -10,12 +10,12 @@ from stagebench.frameworks.contract import UnavailableError
 from stagebench.networks import NETWORKS
 
 
-def check(case: Case, input_size: int, build: Callable[..., object]) -> None:
-    """Raise `UnavailableError` where a case's settings do not go together, or not with its network.
+def check(case: Case, build: Callable[..., object]) -> None:
+    """Raise `UnavailableError` where a case's settings do not go together, or not with its builder.
 
     `build` is the network's builder. That of a stack of layers takes `assemble`, which makes a model of them.
     """
-    if told := contradiction(case, input_size):
+    if told := _of_settings(case):
         raise UnavailableError(told)
     if _asked(case).keys() & {"api", "placement"} and "assemble" not in signature(build).parameters:
         raise UnavailableError(f"{case.network} is no stack of layers: its builder has one form")

@@ -209,7 +209,7 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool, failed: Sequenc
     elif unknown:
         word, before, other = "unknown", "inconclusive: ", next(iter(unknown))
         settled = max(unknown.values(), key=lambda verdict: verdict.more or inf)
-        after = f"{_times(group, other, others, by_recipe)}; {settled.reason}"
+        after = f"{_times(group, other, others, by_recipe)}{_below_floor(group, other)}; {settled.reason}"
     elif same:
         word, before, other = "same", f"within {share(group.smallest)}: ", same[0]
         after = _times(group, other, others, by_recipe)
@@ -241,6 +241,13 @@ def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, f
     comparative, than = (" faster", " than ") if faster else ("", " as fast as ")
     named = than + _name(other, group, by_recipe) if len(others) > 1 else ""
     return f" {digits(ratio.estimate)}x{comparative}{named} ({low} to {high})"
+
+
+def _below_floor(group: Group, other: Case) -> str:
+    """Say why a ratio decides nothing whose interval lies apart from 1."""
+    ratio = group.ratios[other]
+    large = ratio.interval[0] > 1 and ratio.estimate >= 1 + group.smallest
+    return f", below the noise floor of {share(ratio.floor)}" if large else ""
 
 
 def _medians(group: Group, fastest: Sequence[Case], by_recipe: bool) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Pipeline(contract.Pipeline):
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         self.network = case.built_network
         self.builder = models.builder(self.network)
-        combinations.check(case, workload.input_size, self.builder.build)
+        combinations.check(case, self.builder.build)
         gpus = tf.config.list_physical_devices("GPU")
         if case.device == "cuda":
             if not gpus:

@@ -45,7 +45,7 @@ class Pipeline(contract.Pipeline):
         self.case, self.workload, self.manifest = case, workload, manifest
         self.network = case.built_network
         self.builder = models.builder(self.network)
-        combinations.check(case, workload.input_size, self.builder.build)
+        combinations.check(case, self.builder.build)
         execution.check(case)
         self.device = torch.device(case.device)
         # The article makes cuDNN deterministic in PyTorch only.
