@@ -247,7 +247,7 @@ def _below_floor(group: Group, other: Case) -> str:
     """Say why a ratio decides nothing whose interval lies apart from 1."""
     ratio = group.ratios[other]
     large = ratio.interval[0] > 1 and ratio.estimate >= 1 + group.smallest
-    return f", below the noise floor of {share(ratio.floor)}" if large else ""
+    return ", below the noise floor" if large else ""
 
 
 def _medians(group: Group, fastest: Sequence[Case], by_recipe: bool) -> dict[str, str]:
