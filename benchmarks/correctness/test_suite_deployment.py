@@ -165,10 +165,10 @@ def test_a_wrong_value_is_a_usage_error(suite, options, message):
 
 
 def test_float16_on_a_cpu_is_skipped_with_the_reason(suite):
-    options = ("--precision=float32,float16", "--stages=training", "--cache=on", "-rs", "-k", "float16")
-    result = suite.run(*options, frameworks="torch")
+    options = ("--precision=float32,float16", "--stages=training", "--cache=on", "-rs")
+    result = suite.run(
+        *options, "--devices=cpu", "--train-images=40", "--test-images=20", frameworks="simulated"
+    )
 
-    result.assert_outcomes(skipped=1)
+    result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines("*float16 is for GPUs*")
-    result.stdout.fnmatch_lines("stagebench: nothing was measured: every case was skipped")
-    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED

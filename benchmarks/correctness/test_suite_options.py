@@ -176,6 +176,17 @@ def test_cuda_without_a_gpu_is_skipped_with_the_reason(suite, monkeypatch):
     result.stdout.fnmatch_lines("*no NVIDIA GPU here: nvidia-smi lists none")
 
 
+def test_a_run_that_has_measured_nothing_is_no_success(suite, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    result = suite.run("--devices=cuda", "--cache=on", "--stages=training", fresh=True)
+
+    result.assert_outcomes(skipped=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        ["1 case skipped: no NVIDIA GPU here*", "stagebench: nothing was measured: every case was skipped"]
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

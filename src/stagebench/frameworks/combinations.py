@@ -1,4 +1,4 @@
-"""Which settings go together, in every framework."""
+"""Which settings go together, and with which network, in every framework."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ def check(case: Case, build: Callable[..., object]) -> None:
     """Raise `UnavailableError` where a case's settings do not go together, or not with its builder.
 
     `build` is the network's builder. That of a stack of layers takes `assemble`, which makes a model of them.
+    `refusal` is not asked: the gate has smaller images than a session allows.
     """
-    if told := _of_settings(case):
+    if told := _refused_by_settings(case):
         raise UnavailableError(told)
     if _asked(case).keys() & {"api", "placement"} and "assemble" not in signature(build).parameters:
         raise UnavailableError(f"{case.network} is no stack of layers: its builder has one form")
 
 
-def contradiction(case: Case, input_size: int) -> str | None:
-    """Say why a case cannot be measured on any machine, or return None; `input_size` is in pixels."""
-    return _of_network(case, input_size) or _of_settings(case)
+def refusal(case: Case, input_size: int) -> str | None:
+    """Say why a case can be measured on no machine, or return None; `input_size` is in pixels."""
+    return _refused_by_network(case, input_size) or _refused_by_settings(case)
 
 
-def _of_network(case: Case, input_size: int) -> str | None:
+def _refused_by_network(case: Case, input_size: int) -> str | None:
     network = NETWORKS[case.network]
     if case.recipe not in network.recipes:
         having = [name for name, other in NETWORKS.items() if case.recipe in other.recipes]
@@ -37,7 +38,7 @@ def _of_network(case: Case, input_size: int) -> str | None:
     return network.refuses(input_size)
 
 
-def _of_settings(case: Case) -> str | None:
+def _refused_by_settings(case: Case) -> str | None:
     asked = _asked(case)
     if asked and case.recipe == "published":
         return f"published code stays as it is: not with {' and '.join(asked.values())}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from stagebench.case import Case
-from stagebench.frameworks.combinations import contradiction
+from stagebench.frameworks import FRAMEWORKS
+from stagebench.frameworks.combinations import refusal
 from stagebench.machine.info import gpu_names
 from stagebench.plugin.replay import recorded_seconds
 from stagebench.plugin.session_options import SETTINGS
@@ -55,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _skip(case: Case, environment: Environment, input_size: int) -> list[pytest.MarkDecorator]:
-    reason = contradiction(case, input_size) or environment.lacks(case)
+    reason = refusal(case, input_size) or environment.lacks(case)
     if case.device == "cuda" and not gpu_names():
         reason = "no NVIDIA GPU here: nvidia-smi lists none"
     return [pytest.mark.skip(reason=reason)] if reason else []
@@ -73,9 +75,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = [found[one] for one in wanted if one in found]
     if not chosen or config.getoption("benchmark_skip"):
         chosen = [item for item in items if not is_measured(item)] + chosen
+    else:
+        _refuse_empty_stages(chosen, settings.values["input_size"])
     kept = set(chosen)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = chosen
+
+
+def _refuse_empty_stages(items: list[pytest.Item], input_size: int) -> None:
+    """Refuse a session with a stage of which every case is impossible, on whatever machine."""
+    for stage, of_stage in groupby(items, stage_of):
+        cases = [case_of(item) for item in of_stage]
+        told = [refusal(case, input_size) or FRAMEWORKS[case.framework].has_no(case) for case in cases]
+        if all(told):
+            raise pytest.UsageError(
+                f"no case of {stage} is left: {'; '.join(filter(None, dict.fromkeys(told)))}"
+            )
 
 
 def is_measured(item: pytest.Item) -> bool:

@@ -12,7 +12,6 @@ from stagebench.case import AXES, Case, Workload
 from stagebench.datasets.manifest import Manifest
 from stagebench.datasets.request import DatasetRequest
 from stagebench.frameworks import FRAMEWORKS, INSTALLED
-from stagebench.frameworks.combinations import contradiction
 from stagebench.plugin.options import NOISE_PROCESSES, NONE, OPTIONS, PRESET, option_name
 from stagebench.plugin.presets import PRESETS, Preset
 from stagebench.run.conditions import Schedule
@@ -72,10 +71,6 @@ class SessionOptions:
             known = {name: [form.name for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
             forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())
             raise OptionError(f"no case of {empty[0]} is left by these options; export formats are {forms}")
-        for stage in settings.stages:
-            told = [contradiction(case, values["input_size"]) for case in settings.cases(stage)]
-            if all(told):
-                raise OptionError(f"no case of {stage} is left: {told[0]}")
         return settings
 
     @property

@@ -19,7 +19,7 @@ from stagebench.report.conditions import condition_sentences
 from stagebench.report.formats import about
 from stagebench.report.report import Report
 from stagebench.report.step_summary import STEP_SUMMARY, append_to_step_summary
-from stagebench.report.terminal import skipped_lines, summary_lines, verdict_lines
+from stagebench.report.terminal import cost_lines, skipped_lines, summary_lines, verdict_lines
 from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
 ALL_SKIPPED = pytest.StashKey[bool]()
@@ -48,6 +48,7 @@ def pytest_terminal_summary(
     first = told if quiet else []
     if run.results and compared:
         first = [*first, *verdict_lines(run.groups, width, run.not_measured)]
+        first += cost_lines(run.groups, width, run.not_measured) if quiet else []
     elif run.results and quiet:
         first = [*first, *summary_lines(run.results, width, run.groups, run.not_measured), NOTHING_TO_COMPARE]
     if first:

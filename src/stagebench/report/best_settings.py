@@ -15,12 +15,13 @@ from stagebench.statistics.group import Group
 BEST_OF: tuple[str, ...] = ("training", "evaluation", "data_loading")
 """Stages by which the best setting is chosen: the first of them that was measured."""
 
-OF_WORK = {
+OF_ALL = {
     "--preset",
     "--dataset",
+    "--threads",
     *(f"--{field.name.replace('_', '-')}" for field in (*fields(DatasetRequest), *fields(Workload))),
 }
-"""Options that decide what every case computes, on which data."""
+"""Options that hold for all cases of a run: what is computed, on which data, by how many threads."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,21 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
     )
 
 
-def options(best: Best, run: Run) -> str:
-    """Return the options that measure the best setting of a run again, and it alone."""
+def options(best: Best, run: Run) -> list[str]:
+    """Return the options, quoted for a shell, that measure the best setting of a run again, and it alone."""
     case = best.result.case
     own = case.environment == case.framework
-    who = f"--frameworks={case.framework}" if own else f"--frameworks=none --env={case.environment}=PYTHON"
-    return " ".join([who, *case.options, f"--stages={best.result.stage}", *_of_work(run.command)])
+    elsewhere = ["--frameworks=none", f"--env={case.environment}=PYTHON"]
+    who = [f"--frameworks={case.framework}"] if own else elsewhere
+    return [*who, *case.options, f"--stages={best.result.stage}", *_of_all(run.command)]
 
 
-def _of_work(command: Sequence[str]) -> list[str]:
-    """Return those of a command line that decide what every case computes."""
+def _of_all(command: Sequence[str]) -> list[str]:
+    """Return those of a command line that hold for all of its cases."""
     found: list[str] = []
     for at, word in enumerate(command):
         flag, value_follows, _ = word.partition("=")
-        if flag in OF_WORK:
+        if flag in OF_ALL:
             alone = value_follows or flag == "--skip-bad-images"
             found += command[at : at + 1 if alone else at + 2]
     return [shlex.quote(word) for word in found]

@@ -59,7 +59,7 @@ def _lines(report: Report) -> Iterator[str]:
             yield from (NOTHING_TO_COMPARE, "")
         for best in best_settings.best_settings(run):
             told = best_settings.best_sentence(best, report.by_recipe)
-            options = best_settings.options(best, run).translate(NOT_IN_CODE)
+            options = " ".join(best_settings.options(best, run)).translate(NOT_IN_CODE)
             yield f"- {escaped(told)} `pytest benchmarks {options}`"
         yield from (f"- {escaped(told)}" for told in setting_sentences(run.groups, report.by_recipe))
     missing = tables.not_measured_table(report)

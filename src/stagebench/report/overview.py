@@ -68,12 +68,5 @@ def _value(row: VerdictRow, ratio: Ratio, report: Report) -> dict[str, object]:
         "low": short(low),
         "high": short(high),
         "colour": look(row.winner.framework)[0] if decided else UNDECIDED,
-        "told": f"{_brief(row)} {digits(ratio.estimate)}x" if decided else TOLD[row.word],
+        "told": f"{row.brief} {digits(ratio.estimate)}x" if decided else TOLD[row.word],
     }
-
-
-def _brief(row: VerdictRow) -> str:
-    """Name the winner by its environment alone, where no other side has the same: bars need the width."""
-    environment = row.winner.environment
-    sides = [name for name in row.medians if name.replace(",", " ").split()[0] == environment]
-    return environment if len(sides) == 1 else row.name

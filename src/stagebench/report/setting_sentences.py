@@ -9,12 +9,13 @@ from stagebench.report.tables import words
 from stagebench.report.verdicts import setting, varied_axes
 from stagebench.statistics.group import Group
 from stagebench.statistics.settings import SettingCost, setting_costs
+from stagebench.statistics.verdict import below_floor
 
 JUDGED = {
-    "FASTER": "takes {ratio} times as long as {default}: it is faster.",
-    "SLOWER": "takes {ratio} times as long as {default}: it is slower.",
-    "SAME": "takes as long as {default} within {smallest}: {ratio} times.",
-    "UNKNOWN": "takes {ratio} times as long as {default}: inconclusive.",
+    "FASTER": "takes {ratio} times as long as {default}: it is faster",
+    "SLOWER": "takes {ratio} times as long as {default}: it is slower",
+    "SAME": "takes as long as {default} within {smallest}: {ratio} times",
+    "UNKNOWN": "takes {ratio} times as long as {default}: inconclusive",
 }
 
 
@@ -30,4 +31,5 @@ def setting_sentences(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]
 def _told(cost: SettingCost) -> str:
     default = f"{cost.axis.option}={cost.axis.default}"
     judged = JUDGED[cost.word].format(ratio=cost.ratio, default=default, smallest=share(cost.smallest))
-    return f"{cost.axis.option}={getattr(cost.case, cost.axis.name)} {judged}"
+    floor = ", below the noise floor" if below_floor(cost.ratio, cost.smallest) else ""
+    return f"{cost.axis.option}={getattr(cost.case, cost.axis.name)} {judged}{floor}."

@@ -49,14 +49,16 @@ X_FASTEST = "x fastest: time divided by that of the group's fastest case, with i
 
 
 def verdict_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
-    """Return what all cases share, a row for each stage and setting where cases are compared, and costs."""
-    by_recipe = tell_recipes(groups, missing)
-    lines = wrap(shared_settings(groups, missing), width)
-    if verdicts := verdict_rows(groups, by_recipe, missing):
-        lines += ["", *_verdicts(verdicts, width)]
-    if sentences := list(setting_sentences(groups, by_recipe)):
-        lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
-    return lines
+    """Return what all cases share, and where there are two of them a row for each stage and setting."""
+    verdicts = verdict_rows(groups, tell_recipes(groups, missing), missing)
+    shared = wrap(shared_settings(groups, missing), width)
+    return [*shared, "", *_verdicts(verdicts, width)] if verdicts else shared
+
+
+def cost_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
+    """Say what settings cost or gain, where there are two of one."""
+    sentences = list(setting_sentences(groups, tell_recipes(groups, missing)))
+    return ["", *(line for sentence in sentences for line in wrap(sentence, width))] if sentences else []
 
 
 def summary_lines(
@@ -86,6 +88,7 @@ def summary_lines(
         lines += [line for sentence in told for line in wrap(sentence, width)]
     if sentences := list(deployment_sentences(ordered, by_recipe)):
         lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
+    lines += cost_lines(judged, width, missing)
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}
     legend = [

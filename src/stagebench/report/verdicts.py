@@ -15,6 +15,7 @@ from stagebench.results.run import NotMeasured, in_order
 from stagebench.stages import DEPLOYMENT, STAGES
 from stagebench.statistics.group import Group, side_of
 from stagebench.statistics.ratio import Ratio, digits
+from stagebench.statistics.verdict import below_floor
 
 Word = Literal["faster", "same", "unknown", "alone", "failed"]
 VERDICT = "verdict (95% interval)"
@@ -40,6 +41,8 @@ class VerdictRow:
     """Where all have failed, one of them."""
     name: str = ""
     """The winner's."""
+    brief: str = ""
+    """The same in a picture: without its settings, where the environment tells it from the others."""
     before: str = ""
     """What stands before its name: `within 5%: `."""
     after: str = ""
@@ -209,7 +212,9 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool, failed: Sequenc
     elif unknown:
         word, before, other = "unknown", "inconclusive: ", next(iter(unknown))
         settled = max(unknown.values(), key=lambda verdict: verdict.more or inf)
-        after = f"{_times(group, other, others, by_recipe)}{_below_floor(group, other)}; {settled.reason}"
+        after = (
+            f"{_times(group, other, others, by_recipe)}{_floor(group.ratios[other], group)}; {settled.reason}"
+        )
     elif same:
         word, before, other = "same", f"within {share(group.smallest)}: ", same[0]
         after = _times(group, other, others, by_recipe)
@@ -225,6 +230,7 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool, failed: Sequenc
         word,
         winner,
         _name(winner, group, by_recipe),
+        _brief(winner, group, by_recipe),
         before,
         after,
         _side(winner, group, by_recipe),
@@ -243,11 +249,8 @@ def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, f
     return f" {digits(ratio.estimate)}x{comparative}{named} ({low} to {high})"
 
 
-def _below_floor(group: Group, other: Case) -> str:
-    """Say why a ratio decides nothing whose interval lies apart from 1."""
-    ratio = group.ratios[other]
-    large = ratio.interval[0] > 1 and ratio.estimate >= 1 + group.smallest
-    return ", below the noise floor" if large else ""
+def _floor(ratio: Ratio, group: Group) -> str:
+    return ", below the noise floor" if below_floor(ratio, group.smallest) else ""
 
 
 def _medians(group: Group, fastest: Sequence[Case], by_recipe: bool) -> dict[str, str]:
@@ -267,6 +270,11 @@ def _side(case: Case, group: Group, by_recipe: bool) -> str:
     """Name a case's side, in every group alike; where all cases are of one side, the case itself."""
     several = len({side_of(result.case) for result in group.results}) > 1
     return (replace(case, workers="auto") if several else case).label(by_recipe)
+
+
+def _brief(case: Case, group: Group, by_recipe: bool) -> str:
+    alone = all(other.environment != case.environment for other in group.others)
+    return case.environment if alone else _name(case, group, by_recipe)
 
 
 def _name(case: Case, group: Group, by_recipe: bool) -> str:

@@ -56,7 +56,10 @@ class Group:
         return paired_ratio(self.timings[case], self.timings[other], prior)
 
     def is_slower(self, case: Case, other: Case) -> bool:
-        """Say whether a case is sure to take longer than another."""
+        """Say whether a case is sure to take longer than another: than the fastest, by its verdict."""
+        if other == self.fastest.case:
+            judged = self.verdicts[case]
+            return judged is not None and judged.word == "SLOWER"
         return word_of(self.ratio(case, other), self.smallest) == "SLOWER"
 
     @cached_property

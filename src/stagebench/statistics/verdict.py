@@ -70,6 +70,13 @@ def word_of(ratio: Ratio, smallest: float) -> Word:
     return "UNKNOWN"
 
 
+def below_floor(ratio: Ratio, smallest: float) -> bool:
+    """Say whether the noise floor alone makes a ratio UNKNOWN: it counts, and its interval excludes 1."""
+    apart = ratio.interval[0] > 1 or ratio.interval[1] < 1
+    counts = max(ratio.estimate, 1 / ratio.estimate) >= 1 + smallest
+    return apart and counts and word_of(ratio, smallest) == "UNKNOWN"
+
+
 def _more(ratio: Ratio, smallest: float) -> int | None:
     """Return how many more processes would settle it, if the ratio and its spread stayed as they are."""
     for more in range(1, MOST_PROCESSES - ratio.processes + 1):
