@@ -121,6 +121,14 @@ def test_of_two_augmentations_each_has_a_best_setting():
     }
 
 
+def test_of_two_networks_each_has_a_best_setting_that_names_it():
+    cases = [replace(case, network=name) for case in matrix(batch_sizes=(32,)) for name in ("article", "mlp")]
+    found = best_settings(run_of("", saved_run(cases, ["training"])))
+
+    told = [best_sentence(best, False) for best in found if best.among == "all"]
+    assert [re.match(r"Fastest training of all with (\w+): ", one)[1] for one in told] == ["article", "mlp"]
+
+
 def article_run(cases, preset="article", **changes) -> Report:
     content = saved_run(cases, ["training", "evaluation"], processes=1, rounds=1, **changes)
     content["stagebench"]["preset"] = preset

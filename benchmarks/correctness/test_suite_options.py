@@ -168,6 +168,13 @@ def test_without_any_framework_the_error_says_what_to_install(suite, monkeypatch
     )
 
 
+def test_no_framework_without_another_interpreter_is_a_usage_error(suite):
+    result = suite.run(frameworks="none")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--frameworks=none needs --env, which says where else a framework is" in result.stderr.str()
+
+
 def test_cuda_without_a_gpu_is_skipped_with_the_reason(suite, monkeypatch):
     monkeypatch.setenv("PATH", "")  # no nvidia-smi, whatever the machine has
     result = suite.run("--devices=cpu,cuda", "--cache=on", "--stages=training", "-rs", fresh=True)

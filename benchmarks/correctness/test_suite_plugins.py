@@ -60,6 +60,18 @@ def test_under_xdist_each_case_is_checked_once_and_the_summary_says_that_no_time
     assert suite.saved() == []
 
 
+def test_under_xdist_a_run_whose_cases_are_all_skipped_is_no_success(suite, monkeypatch):
+    pytest.importorskip("xdist")
+    monkeypatch.setenv("PATH", "")  # no nvidia-smi, whatever the machine has
+    options = ("--devices=cuda", "--cache=on", "--stages=training", "-p", "xdist", "-n2")
+    result = suite.run(*options, fresh=True)
+
+    result.assert_outcomes(skipped=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines("stagebench: nothing was measured: every case was skipped")
+    assert NO_TIMES not in result.stdout.str()
+
+
 REPEATING = """
 def pytest_generate_tests(metafunc):
     metafunc.fixturenames.append("step")

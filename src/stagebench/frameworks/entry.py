@@ -32,6 +32,12 @@ class ExportFormat:
     """The values of the axis `execution` that apply."""
     cpu_only: bool = False
 
+    @property
+    def title(self) -> str:
+        """Its name, with the quantization methods that it has."""
+        methods = [method for method in self.quantize if method != "none"]
+        return f"{self.name} ({', '.join(methods)})" if methods else self.name
+
 
 @dataclass(frozen=True)
 class Framework:

@@ -68,7 +68,7 @@ class SessionOptions:
         if empty and "deploys" not in STAGES[empty[0]].traits:
             raise OptionError(f"no case of {empty[0]} is left: no framework has what these options ask for")
         if empty:
-            known = {name: [form.name for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
+            known = {name: [form.title for form in FRAMEWORKS[name].export_formats] for name in INSTALLED}
             forms = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in known.items())
             raise OptionError(f"no case of {empty[0]} is left by these options; export formats are {forms}")
         return settings

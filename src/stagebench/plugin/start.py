@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stagebench.frameworks import FRAMEWORKS
-from stagebench.plugin.options import GROUPS, PRESET, WHAT, add_option
+from stagebench.plugin.options import GROUPS, NONE, PRESET, WHAT, add_option
 from stagebench.plugin.session_options import SETTINGS, OptionError, SessionOptions
 
 
@@ -21,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = SessionOptions.resolve(config.getoption)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from None
+    if config.getoption("frameworks") == (NONE,) and not config.stash[SETTINGS].environments:
+        raise pytest.UsageError(f"--frameworks={NONE} needs --env, which says where else a framework is")
     reasons = [environment.missing() for environment in config.stash[SETTINGS].environments.values()]
     if all(reasons):
         commands = " or ".join(f.install for f in FRAMEWORKS.values() if f.install)

@@ -67,7 +67,7 @@ def pytest_terminal_summary(
         journal = config.stash.get(JOURNAL, None)
         if journal and journal.path.exists():
             terminalreporter.write_line(f"stagebench: --resume takes what is finished from {journal.path}")
-        if _has_run_under_xdist(terminalreporter):
+        if _has_run_under_xdist(config):
             spread = "no times are taken under pytest-xdist (-n): each case was executed once, and checked"
             terminalreporter.write_line(f"stagebench: {spread}")
         _report(config, lambda line: terminalreporter.write_line(f"stagebench: {line}"))
@@ -76,7 +76,7 @@ def pytest_terminal_summary(
 @pytest.hookimpl(wrapper=True)  # around the end of the journal
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     config = session.config
-    config.stash[ALL_SKIPPED] = _every_case_was_skipped(session)
+    config.stash[ALL_SKIPPED] = _every_case_was_skipped(config)
     if config.stash[ALL_SKIPPED] and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
     yield
@@ -89,18 +89,26 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         benchmarks.check_regressions()
 
 
-def _every_case_was_skipped(session: pytest.Session) -> bool:
-    """Say whether there were cases and nothing of them was measured, which is no success."""
-    missing = session.config.stash[RECORD].not_measured
-    skipped = [one for one in missing if one.outcome == "skipped"]
-    on_purpose = session.config.getoption("benchmark_skip")
-    return bool(skipped) and len(skipped) == session.testscollected and not on_purpose
+def _every_case_was_skipped(config: pytest.Config) -> bool:
+    """Say whether there were cases and none of them was executed, which is no success."""
+    outcomes = {report.outcome for report in _reports_of_stages(config)}
+    return outcomes == {"skipped"} and not config.getoption("benchmark_skip")
 
 
-def _has_run_under_xdist(terminalreporter: pytest.TerminalReporter) -> bool:
+def _has_run_under_xdist(config: pytest.Config) -> bool:
     """Say whether tests of stages have run in processes of pytest-xdist, which report from a `node`."""
-    reports = (report for found in terminalreporter.stats.values() for report in found)
-    return any(hasattr(report, "node") and "stage" in report.keywords for report in reports)
+    return any(
+        hasattr(report, "node") and report.outcome != "skipped" for report in _reports_of_stages(config)
+    )
+
+
+def _reports_of_stages(config: pytest.Config) -> list[pytest.TestReport]:
+    """Return what tests of stages came to: of each the execution, or what went wrong before or after it."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    reports = (report for found in terminal.stats.values() for report in found) if terminal else ()
+    tests = [report for report in reports if isinstance(report, pytest.TestReport)]
+    of_stages = [report for report in tests if "stage" in report.keywords]
+    return [report for report in of_stages if report.when == "call" or report.outcome != "passed"]
 
 
 def _section(terminalreporter: pytest.TerminalReporter, title: str, lines: Iterable[str]) -> None:

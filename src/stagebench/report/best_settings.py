@@ -30,6 +30,8 @@ class Best:
 
     among: str
     """`all`, or the environment whose cases were compared."""
+    network: str
+    """Theirs; empty where the run has one alone."""
     result: Result
     as_good: Sequence[Result]
     """Others that cannot be told apart from it."""
@@ -39,24 +41,26 @@ def best_settings(run: Run) -> list[Best]:
     """Return the best setting of all and of each environment, of each augmentation and network."""
     stage = next((stage for stage in BEST_OF if any(r.stage == stage for r in run.results)), None)
     results = [result for result in run.results if result.stage == stage and result.images_per_second]
+    several = len({result.case.network for result in results}) > 1
     found: list[Best] = []
     for apart in dict.fromkeys((result.case.augment, result.case.network) for result in results):
+        network = apart[1] if several else ""
         alike = [result for result in results if (result.case.augment, result.case.network) == apart]
         environments = list(dict.fromkeys(result.case.environment for result in alike))
         if len(environments) > 1:
-            found.append(_best("all", alike, run.groups))
+            found.append(_best("all", network, alike, run.groups))
         for environment in environments:
             own = [result for result in alike if result.case.environment == environment]
-            best = _best(environment, own, run.groups)
+            best = _best(environment, network, own, run.groups)
             if all(best.result is not other.result for other in found):
                 found.append(best)
     return found
 
 
-def _best(among: str, results: Sequence[Result], groups: Sequence[Group]) -> Best:
+def _best(among: str, network: str, results: Sequence[Result], groups: Sequence[Group]) -> Best:
     first = max(results, key=lambda result: result.images_per_second or 0)
     others = [result for result in results if result is not first and not is_slower(result, first, groups)]
-    return Best(among, first, others)
+    return Best(among, network, first, others)
 
 
 def is_slower(result: Result, first: Result, groups: Sequence[Group]) -> bool:
@@ -75,6 +79,7 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
     result, case = best.result, best.result.case
     what = result.stage.replace("_", " ")
     who = "of all" if best.among == "all" else f"of {best.among}"
+    which = f" with {best.network}" if best.network else ""
     interval = result.images_per_second_interval
     sure = f" (95% interval {interval[0]:,.0f} to {interval[1]:,.0f})" if interval else ""
     others = len(best.as_good)
@@ -82,8 +87,8 @@ def best_sentence(best: Best, by_recipe: bool) -> str:
     if others:
         also = f" {others} other setting{'s' if others > 1 else ''} cannot be told apart from it."
     return (
-        f"Fastest {what} {who}: {case.label(by_recipe)}, {case.settings}: {result.images_per_second:,.0f} "
-        f"images/s{sure}.{also}"
+        f"Fastest {what} {who}{which}: {case.label(by_recipe)}, {case.settings}: "
+        f"{result.images_per_second:,.0f} images/s{sure}.{also}"
     )
 
 
