@@ -17,6 +17,7 @@ import sys
 import zipfile
 from copy import deepcopy
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -95,10 +96,16 @@ def numpy_pickle(path, trap):
     path.write_bytes(pickle.dumps(_Touch(trap)))
 
 
+def numpy_archive(path, trap):
+    with path.open("wb") as file:
+        np.savez(file, np.array([_Touch(trap)], dtype=object))
+
+
 MODELS = [
     *[("torch", recipe, make) for recipe in ("matched", "tuned") for make in (plain_pickle, torch_archive)],
     *[("torch", "published", make) for make in (plain_pickle, torch_archive)],
     *[("tensorflow", "matched", make) for make in (keras_lambda, keras_function, keras_class)],
+    *[("tensorflow", "tuned", make) for make in (numpy_pickle, numpy_archive)],
     ("simulated", "matched", numpy_pickle),
 ]
 

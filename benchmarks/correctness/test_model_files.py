@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from pair import BY_RECIPE
+from stagebench.case import Workload
+from stagebench.networks import DEFAULT, NETWORKS
 
 pytestmark = pytest.mark.gate
 
@@ -41,3 +43,24 @@ def test_a_loaded_model_evaluates_like_the_saved_one(open_pipeline, framework, m
     pipeline.load_model(model_file(framework))
 
     assert pipeline.evaluate() == before
+
+
+@pytest.mark.parametrize("recipe", ["matched", "tuned"])
+def test_a_loaded_model_trains_on_like_the_saved_one(
+    open_pipeline, framework, model_file, recipe, small_dataset
+):
+    one_batch = len(small_dataset.train)  # so that the order of images changes nothing
+    path, pipeline = model_file(framework), open_pipeline(recipe=recipe, batch_size=one_batch)
+    pipeline.build_model()
+    pipeline.train(3)
+    pipeline.save_model(path)
+    pipeline.train(1)
+    expected = pipeline.weights()
+    pipeline.load_model(path)
+    pipeline.train(1)
+
+    rate = Workload(1).learning_rate  # that of a first step, whatever the gradient
+    for name, value in pipeline.weights().items():
+        if not NETWORKS[DEFAULT].changes_nothing(name):
+            difference = np.abs(value - expected[name]).mean()
+            assert difference < 0.1 * rate, f"{name}: the optimiser has lost its state"

@@ -1,4 +1,4 @@
-"""Model files in Keras, in every recipe: `.keras`, the network with its optimiser."""
+"""Model files in Keras by the recipes `published` and `matched`: `.keras`, the network with its optimiser."""
 
 from __future__ import annotations
 

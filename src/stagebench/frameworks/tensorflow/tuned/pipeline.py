@@ -17,6 +17,8 @@ What was tried, in milliseconds a step (batch 32, two cores of an AMD EPYC); dat
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
@@ -26,7 +28,7 @@ from stagebench.frameworks.contract import Evaluation, Split
 from stagebench.frameworks.tensorflow import model as models
 from stagebench.frameworks.tensorflow import pipeline as tensorflow
 from stagebench.frameworks.tensorflow import training
-from stagebench.frameworks.tensorflow.tuned import data
+from stagebench.frameworks.tensorflow.tuned import data, persistence
 
 
 class Pipeline(tensorflow.Pipeline):
@@ -37,6 +39,15 @@ class Pipeline(tensorflow.Pipeline):
     def __init__(self, case: Case, workload: Workload, manifest: Manifest) -> None:
         super().__init__(case, workload, manifest)
         self._folded: keras.Model | None = None
+
+    def save_model(self, path: Path) -> None:
+        persistence.save(self.model, path)
+
+    def load_model(self, path: Path) -> None:
+        self.model = self.new_network()
+        self._compile(self.model)
+        self._set_schedule()
+        persistence.load(self.model, path)
 
     def evaluate(self) -> Evaluation:
         """Evaluate with BatchNorm folded into the convolutions, which spares a pass over every image."""
