@@ -1,6 +1,6 @@
 """Model files of the recipe `tuned`: values alone, of a model that its code builds, as NumPy's `.npz`.
 
-What was tried for `article` with its optimiser (medians of 30, milliseconds, two shared cores of an AMD EPYC):
+What was tried for `article` with its optimiser (medians of 30 in ms, two shared cores of an AMD EPYC):
 
 | tried | saving | loading |
 |---|---|---|
