@@ -241,7 +241,9 @@ def training_steps_are_the_inspected_ones(pair: Pair) -> float:
             if not name.endswith("/mean") and not network.changes_nothing(name):
                 moved = np.linalg.norm(expected[name] - weights[name])
                 apart = np.linalg.norm(value - expected[name]) / max(moved, 1e-12)
-                worst = max(worst, close(f"{framework}: {name}", apart, 0.0, network.adam_rounds))
+                worst = max(worst, close(f"{framework}: steps of {name}", apart, 0.0, network.adam_rounds))
+                if network.adam_rounds < 0.1:  # where rounding is amplified, single values differ at will
+                    close(f"{framework}: {name}", value, expected[name], 2e-3)
     return worst
 
 
