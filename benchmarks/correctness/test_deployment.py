@@ -32,15 +32,20 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def weights_of(process_of, dataset, tmp_path_factory):
+def trainer():
+    """The first that is there: it trains the model that all deploy."""
+    return next(name for name, f in FRAMEWORKS.items() if f.imports and not f.missing())
+
+
+@pytest.fixture(scope="session")
+def weights_of(trainer, process_of, dataset, tmp_path_factory):
     """Return a function that gives the file of a network that one framework has trained, for all."""
-    framework = next(name for name, f in FRAMEWORKS.items() if f.imports and not f.missing())
 
     @cache
     def train(network: str) -> Path:
         axes = {"cache": "on", "recipe": "tuned", "network": network}
         workload = {"learning_rate": NETWORKS[network].deployed_rate * Workload(1).learning_rate}
-        pipeline = open_pipeline(process_of(framework), framework, dataset, workload, **axes)
+        pipeline = open_pipeline(process_of(trainer), trainer, dataset, workload, **axes)
         pipeline.build_model()
         pipeline.train(max(2, NETWORKS[network].deployed_epochs))  # of a fifth of the images
         path = tmp_path_factory.mktemp("weights") / f"{network}.npz"
@@ -105,14 +110,15 @@ DEPLOYED_NETWORKS = [name for name, network in NETWORKS.items() if network.deplo
 
 @pytest.mark.nightly("trains on 10,000 images")
 @pytest.mark.parametrize("network", DEPLOYED_NETWORKS)
-def test_the_model_that_deployment_starts_from_has_learned(network, process_of, tmp_path, monkeypatch):
+def test_the_model_that_deployment_starts_from_has_learned(
+    trainer, network, process_of, tmp_path, monkeypatch
+):
     monkeypatch.setenv("STAGEBENCH_CACHE", str(tmp_path))
-    framework = next(name for name, f in FRAMEWORKS.items() if f.imports and not f.missing())
-    environments, request = {framework: Environment(framework, framework)}, DatasetRequest("synthetic")
+    environments, request = {trainer: Environment(trainer, trainer)}, DatasetRequest("synthetic")
     manifest = prepare(request, tmp_path, lambda *_: None)
-    workload, case = Workload(len(manifest.classes)), Case(framework, framework, network=network)
+    workload, case = Workload(len(manifest.classes)), Case(trainer, trainer, network=network)
     path = trained_weights(environments, workload, request, [case], print)
-    pipeline = open_pipeline(process_of(framework), framework, manifest, {}, network=network)
+    pipeline = open_pipeline(process_of(trainer), trainer, manifest, {}, network=network)
     pipeline.build_model()
     pipeline.set_weights(load_weights(path))
 

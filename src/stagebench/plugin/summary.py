@@ -22,8 +22,6 @@ from stagebench.report.step_summary import STEP_SUMMARY, append_to_step_summary
 from stagebench.report.terminal import cost_lines, skipped_lines, summary_lines, verdict_lines
 from stagebench.report.verdicts import NOTHING_TO_COMPARE
 
-ALL_SKIPPED = pytest.StashKey[bool]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     told = "write a report: an HTML page, or a *.md file"
@@ -62,7 +60,7 @@ def pytest_terminal_summary(
             told += [*summary_lines(run.results, width, run.groups, run.not_measured), *noise]
         if not quiet and told:
             _section(terminalreporter, "stagebench", told)
-        if config.stash.get(ALL_SKIPPED, False):
+        if _every_case_was_skipped(config):
             terminalreporter.write_line("stagebench: nothing was measured: every case was skipped")
         journal = config.stash.get(JOURNAL, None)
         if journal and journal.path.exists():
@@ -76,8 +74,7 @@ def pytest_terminal_summary(
 @pytest.hookimpl(wrapper=True)  # around the end of the journal
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     config = session.config
-    config.stash[ALL_SKIPPED] = _every_case_was_skipped(config)
-    if config.stash[ALL_SKIPPED] and session.exitstatus == pytest.ExitCode.OK:
+    if _every_case_was_skipped(config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
     yield
     if config.pluginmanager.hasplugin("terminalreporter") or hasattr(config, "workerinput"):

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from stagebench.report.formats import share
 from stagebench.report.tables import words
-from stagebench.report.verdicts import setting, varied_axes
+from stagebench.report.verdicts import floor_note, setting, varied_axes
 from stagebench.statistics.group import Group
 from stagebench.statistics.settings import SettingCost, setting_costs
-from stagebench.statistics.verdict import below_floor
 
 JUDGED = {
     "FASTER": "takes {ratio} times as long as {default}: it is faster",
@@ -31,5 +30,5 @@ def setting_sentences(groups: Sequence[Group], by_recipe: bool) -> Iterator[str]
 def _told(cost: SettingCost) -> str:
     default = f"{cost.axis.option}={cost.axis.default}"
     judged = JUDGED[cost.word].format(ratio=cost.ratio, default=default, smallest=share(cost.smallest))
-    floor = ", below the noise floor" if below_floor(cost.ratio, cost.smallest) else ""
-    return f"{cost.axis.option}={getattr(cost.case, cost.axis.name)} {judged}{floor}."
+    value = getattr(cost.case, cost.axis.name)
+    return f"{cost.axis.option}={value} {judged}{floor_note(cost.ratio, cost.smallest)}."

@@ -57,8 +57,7 @@ def verdict_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeas
 
 def cost_lines(groups: Sequence[Group], width: int, missing: Sequence[NotMeasured] = ()) -> list[str]:
     """Say what settings cost or gain, where there are two of one."""
-    sentences = list(setting_sentences(groups, tell_recipes(groups, missing)))
-    return ["", *(line for sentence in sentences for line in wrap(sentence, width))] if sentences else []
+    return _paragraph(setting_sentences(groups, tell_recipes(groups, missing)), width)
 
 
 def summary_lines(
@@ -86,8 +85,7 @@ def summary_lines(
         sayings = (waits, transfer_sentences, break_evens)
         told = [s for group in of_setting for say in sayings for s in say(group, by_recipe)]
         lines += [line for sentence in told for line in wrap(sentence, width)]
-    if sentences := list(deployment_sentences(ordered, by_recipe)):
-        lines += ["", *(line for sentence in sentences for line in wrap(sentence, width))]
+    lines += _paragraph(deployment_sentences(ordered, by_recipe), width)
     lines += cost_lines(judged, width, missing)
     with_peak = any(result.peak_fraction for result in results)
     stages = {result.stage for result in results}
@@ -107,6 +105,12 @@ def skipped_lines(missing: Sequence[NotMeasured], width: int) -> list[str]:
     reasons = Counter(one.reason for one in missing if one.outcome == "skipped")
     sentences = (f"{count(number, 'case')} skipped: {reason}" for reason, number in reasons.items())
     return [line for sentence in sentences for line in wrap(sentence, width)]
+
+
+def _paragraph(sentences: Iterable[str], width: int) -> list[str]:
+    """Return sentences in lines of their own, below an empty one; nothing where there is none."""
+    lines = [line for sentence in sentences for line in wrap(sentence, width)]
+    return ["", *lines] if lines else []
 
 
 def _verdicts(verdicts: Sequence[VerdictRow], width: int) -> Iterator[str]:

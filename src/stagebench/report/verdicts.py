@@ -212,9 +212,8 @@ def _row(group: Group, varied: Collection[str], by_recipe: bool, failed: Sequenc
     elif unknown:
         word, before, other = "unknown", "inconclusive: ", next(iter(unknown))
         settled = max(unknown.values(), key=lambda verdict: verdict.more or inf)
-        after = (
-            f"{_times(group, other, others, by_recipe)}{_floor(group.ratios[other], group)}; {settled.reason}"
-        )
+        after = _times(group, other, others, by_recipe)
+        after += f"{floor_note(group.ratios[other], group.smallest)}; {settled.reason}"
     elif same:
         word, before, other = "same", f"within {share(group.smallest)}: ", same[0]
         after = _times(group, other, others, by_recipe)
@@ -249,8 +248,9 @@ def _times(group: Group, other: Case, others: Sequence[Case], by_recipe: bool, f
     return f" {digits(ratio.estimate)}x{comparative}{named} ({low} to {high})"
 
 
-def _floor(ratio: Ratio, group: Group) -> str:
-    return ", below the noise floor" if below_floor(ratio, group.smallest) else ""
+def floor_note(ratio: Ratio, smallest: float) -> str:
+    """Say, behind a ratio, that the noise floor alone makes it inconclusive; nothing where it does not."""
+    return ", below the noise floor" if below_floor(ratio, smallest) else ""
 
 
 def _medians(group: Group, fastest: Sequence[Case], by_recipe: bool) -> dict[str, str]:
