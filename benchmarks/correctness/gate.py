@@ -8,6 +8,7 @@ Each promise is a function over a `Pair`; it returns the largest difference that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from math import ceil, prod
 from pathlib import Path
@@ -334,14 +335,8 @@ def first_epochs(
 def upright(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Return all training images, unflipped and in the manifest's order, as torch prepares them."""
     framework, worker = next(iter(pair.workers.items()))
-    swapped = Manifest(
-        pair.manifest.root,
-        pair.manifest.classes,
-        pair.manifest.test,
-        pair.manifest.train,
-        pair.manifest.fingerprint,
-        pair.manifest.root / "swapped.json",
-    )
+    own = pair.manifest
+    swapped = replace(own, train=own.test, test=own.train, file=own.root / "swapped.json")
     swapped.save()
     return epoch(open_pipeline(worker, framework, swapped, {}), "test")
 

@@ -221,11 +221,15 @@ images = st.lists(
 ).map(tuple)
 
 
-@given(st.lists(names).map(tuple), images, images, st.booleans())
-def test_a_manifest_survives_storage(tmp_path_factory, classes, train, test, beside_images):
+sizes = st.none() | st.tuples(st.integers(1, 10**4), st.integers(1, 10**4))
+
+
+@given(st.lists(names).map(tuple), images, images, st.booleans(), sizes)
+def test_a_manifest_survives_storage(tmp_path_factory, classes, train, test, beside_images, size):
     folder = tmp_path_factory.mktemp("manifest")
     root = folder if beside_images else Path("/data/set")
-    stored = Manifest(root, classes, train, test, fingerprint_of(train, test), folder / "manifest.json")
+    fingerprint, file = fingerprint_of(train, test), folder / "manifest.json"
+    stored = Manifest(root, classes, train, test, fingerprint, file, picture_size=size)
     stored.save()
     assert Manifest.load(stored.file) == stored
     assert list(folder.iterdir()) == [stored.file]

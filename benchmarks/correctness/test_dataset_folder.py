@@ -89,6 +89,15 @@ def test_grey_jpegs_are_accepted(tmp_path):
     assert len(read(root, tmp_path / "cache").test) == 6
 
 
+def test_the_manifest_says_the_size_that_all_pictures_have(tmp_path):
+    root = tree(tmp_path / "data")
+    manifest = read(root, tmp_path / "cache")
+    assert Manifest.load(manifest.file).picture_size == (16, 16)
+
+    (root / "test" / "dog" / "1.jpg").write_bytes(picture(size=17))
+    assert read(root, tmp_path / "cache").picture_size is None
+
+
 @given(st.lists(st.integers(0, 10**9).map(str), unique=True))
 def test_whole_numbers_are_sorted_by_value(names):
     assert [int(name) for name in sort_names(names)] == sorted(map(int, names))

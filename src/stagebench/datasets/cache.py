@@ -14,6 +14,7 @@ from stagebench.datasets.locks import locked, try_lock
 from stagebench.datasets.manifest import MANIFEST_NAME, Manifest, fingerprint_of
 from stagebench.datasets.parallel import Progress, chunks, processes_for, run_tasks
 
+_LAYOUT = 2  # since then manifests say the size of the pictures
 _HIDDEN_SUFFIX = ".building"
 _FILES_PER_PROCESS = 10_000  # reading and hashing one takes about 30 us, starting a process 0.3 s
 
@@ -29,7 +30,8 @@ def default_cache_folder() -> Path:
 
 def cache_name(kind: str, **asked: object) -> str:
     """Return the tree's folder name: its kind, then a fingerprint of what was asked for."""
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    key = json.dumps({**asked, "layout": _LAYOUT}, sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()
     return f"{kind}-{digest[:16]}"
 
 

@@ -74,7 +74,9 @@ def _build(kind: str, archive: Path, image_size: int, progress: Progress, folder
     count = len(labels["train"])
     train, test = tuple(images[:count]), tuple(images[count:])
     classes = tuple(map(str, used["train"]))
-    Manifest(folder, classes, train, test, fingerprint_of(train, test), folder / MANIFEST_NAME).save()
+    size = (image_size, image_size)
+    fingerprint = fingerprint_of(train, test)
+    Manifest(folder, classes, train, test, fingerprint, folder / MANIFEST_NAME, picture_size=size).save()
 
 
 def _labels_of(kind: str, archive: Path) -> list[dict[str, list[int]]]:

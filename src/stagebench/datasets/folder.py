@@ -9,7 +9,7 @@ from stagebench.datasets.cache import cache_name
 from stagebench.datasets.cifar_archive import KINDS
 from stagebench.datasets.errors import DatasetError
 from stagebench.datasets.image_file import checked_image
-from stagebench.datasets.manifest import SPLITS, Image, Manifest, fingerprint_of
+from stagebench.datasets.manifest import SPLITS, Image, Manifest, common_size, fingerprint_of
 from stagebench.datasets.names import listed, shown
 from stagebench.datasets.parallel import Progress, chunks, processes_for, run_tasks
 from stagebench.datasets.request import DatasetRequest
@@ -62,7 +62,8 @@ def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> 
     fingerprint = fingerprint_of(train, test)
     # Named by content too: a session that still reads the manifest of an earlier content keeps its file.
     file = cache_folder / f"{cache_name('folder', root=str(root), content=fingerprint)}.json"
-    manifest = Manifest(root, folders.classes, train, test, fingerprint, file, folders.strays + bad)
+    size = common_size(train + test)
+    manifest = Manifest(root, folders.classes, train, test, fingerprint, file, folders.strays + bad, size)
     try:
         manifest.save()
     except OSError as error:

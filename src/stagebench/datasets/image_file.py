@@ -26,10 +26,10 @@ def checked_image(root: Path, path: str, label: int) -> Image | str:
     file = root / path
     try:
         found, content = _read(file)
-        _check(content)
+        size = _checked(content)
     except _BadImageError as error:
         return f"{shown(file)} {error}"
-    return Image(path, label, len(content), hashlib.sha256(content).hexdigest(), found.st_mtime_ns)
+    return Image(path, label, len(content), hashlib.sha256(content).hexdigest(), found.st_mtime_ns, size)
 
 
 def _read(file: Path) -> tuple[os.stat_result, bytes]:
@@ -44,15 +44,15 @@ def _read(file: Path) -> tuple[os.stat_result, bytes]:
         raise _BadImageError(f"cannot be read: {error.strerror}") from error
 
 
-def _check(content: bytes) -> None:
-    """Accept what every decoder of the pipelines takes for the same pixels.
+def _checked(content: bytes) -> tuple[int, int]:
+    """Return height and width of what every decoder of the pipelines takes for the same pixels.
 
     Pillow repairs some damage that TensorFlow refuses or repairs in another way. Of 3,000 JPEGs of a random
     structure (`benchmarks/correctness/jpegs.py`) 1,144 are accepted, and decoded to the same pixels by Pillow
     11.0 and 13.0, TensorFlow 2.16 and 2.21; of the others, 29 are decoded to different ones.
     """
     try:
-        wrong = _fault(content)
+        size, wrong = _looked_at(content)
     except UnidentifiedImageError as error:
         raise _BadImageError("is not a JPEG") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
@@ -62,10 +62,14 @@ def _check(content: bytes) -> None:
         raise _BadImageError(f"is a damaged JPEG: {error}") from error
     if wrong:
         raise _BadImageError(wrong)
+    return size
 
 
-def _fault(content: bytes) -> str:
-    """Return why a JPEG that Pillow takes cannot be used, as the end of a sentence, or nothing."""
+def _looked_at(content: bytes) -> tuple[tuple[int, int], str]:
+    """Return height and width of a JPEG that Pillow takes, and why it cannot be used, if so.
+
+    The reason is the end of a sentence.
+    """
     import simplejpeg  # worker processes import this module too, in environments that lack it
 
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # Pillow's default, which other code may have changed
@@ -73,10 +77,10 @@ def _fault(content: bytes) -> str:
         warnings.simplefilter("error", PillowImage.DecompressionBombWarning)
         with PillowImage.open(io.BytesIO(content), formats=["JPEG"]) as picture:
             picture.load()
-            mode = picture.mode
+            mode, size = picture.mode, (picture.height, picture.width)
     if mode not in ("RGB", "L"):  # decoders disagree on how to turn four inks into three colours
-        return f"is a JPEG in {mode}; allowed are colour (YCbCr) and greyscale"
+        return size, f"is a JPEG in {mode}; allowed are colour (YCbCr) and greyscale"
     wrong = structure_fault(content)
     if not wrong:
         simplejpeg.decode_jpeg(content, strict=True)
-    return wrong
+    return size, wrong

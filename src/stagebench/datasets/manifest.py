@@ -35,6 +35,9 @@ class Image:
     modified_ns: int | None = field(default=None, compare=False)
     """When the file that was checked had been changed last, in ns; None where it was not checked just now."""
 
+    size: tuple[int, int] | None = field(default=None, compare=False)
+    """Height and width of the picture in pixels; None where it was not looked at just now."""
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -58,6 +61,9 @@ class Manifest:
     left_out: tuple[str, ...] = ()
     """What is wrong with each file of the data set that is not in it."""
 
+    picture_size: tuple[int, int] | None = None
+    """Height and width of all pictures, in pixels; None where they differ."""
+
     def some_of_training(self, count: int) -> tuple[Image, ...]:
         """Return so many training images, evenly spread over the data set, or all where it has fewer."""
         count = min(count, len(self.train))
@@ -79,7 +85,8 @@ class Manifest:
             # An absolute root replaces the manifest's folder, a relative one moves with it.
             root = file.parent / data["root"]
             left_out = tuple(data.get("left_out", ()))
-            return cls(root, tuple(data["classes"]), train, test, data["fingerprint"], file, left_out)
+            size = tuple(data.get("picture_size") or ()) or None
+            return cls(root, tuple(data["classes"]), train, test, data["fingerprint"], file, left_out, size)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"{file} cannot be read as a manifest: {error!r}") from error
 
@@ -97,6 +104,7 @@ class Manifest:
             "classes": self.classes,
             "fingerprint": self.fingerprint,
             "left_out": self.left_out,
+            "picture_size": self.picture_size,
             **{split: _to_columns(self.images(split)) for split in SPLITS},
         }
         write_whole(self.file, json.dumps(data, separators=(",", ":")).encode("ascii"))
@@ -126,6 +134,12 @@ def fingerprint_of(train: Iterable[Image], test: Iterable[Image]) -> str:
             line = f"{image.path}\0{image.label}\0{image.bytes}\0{image.sha256}\n"
             digest.update(line.encode(errors="surrogatepass"))  # file names need not be valid UTF-8
     return digest.hexdigest()
+
+
+def common_size(images: Iterable[Image]) -> tuple[int, int] | None:
+    """Return height and width of pictures just looked at, where all have the same."""
+    sizes = {image.size for image in images}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _to_columns(images: Iterable[Image]) -> dict[str, list[Any]]:

@@ -92,7 +92,9 @@ def build(request: DatasetRequest, folder: Path, *, progress: Progress, processe
     )
     classes = tuple(str(label) for label in range(request.classes))
     train, test = tuple(images[: counts["train"]]), tuple(images[counts["train"] :])
-    Manifest(folder, classes, train, test, fingerprint_of(train, test), folder / MANIFEST_NAME).save()
+    size = (request.image_size, request.image_size)
+    fingerprint = fingerprint_of(train, test)
+    Manifest(folder, classes, train, test, fingerprint, folder / MANIFEST_NAME, picture_size=size).save()
 
 
 def jpeg(seed: int, split: str, label: int, number: int, image_size: int) -> bytes:

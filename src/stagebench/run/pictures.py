@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,7 @@ def _few(manifest: Manifest) -> Manifest:
     chosen = manifest.some_of_training(PICTURES)
     images = tuple(replace(image, label=label) for label, image in enumerate(chosen))
     names = tuple(f"picture {number}" for number in range(len(chosen)))
-    return Manifest(manifest.root, names, images, images, "", Path())
+    return replace(manifest, classes=names, train=images, test=images)
 
 
 def _png(batches: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> str:
