@@ -163,6 +163,19 @@ def test_any_jpeg_is_prepared_alike(each_recipe, tmp_path_factory, pictures):
     gate.same_pixels(each_recipe, manifest, gate.ANY_JPEG)
 
 
+@pytest.mark.parametrize("size", [(20, 28), (32, 32), (48, 80), (250, 270)])
+def test_pictures_that_all_have_one_size_are_prepared_alike(each_recipe, tmp_path, size):
+    """Smaller than an image, as large, larger, and too large for `tuned` to resize batches as a whole."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, *size, 3), np.uint8)
+    files = [io.BytesIO() for _ in noise]
+    for file, pixels in zip(files, noise, strict=True):
+        Image.fromarray(pixels).save(file, "JPEG")
+    manifest = dataset_of([file.getvalue() for file in files], tmp_path)
+
+    assert manifest.picture_size == size
+    gate.same_pixels(each_recipe, manifest, gate.ANY_JPEG)
+
+
 def test_orientation_tags_are_ignored_by_both(each_recipe, tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
     files = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from pair import BY_RECIPE, Pair
 from patches import TORCH, patched
 from stagebench.frameworks import FRAMEWORKS
 from stagebench.networks.article import NETWORK
+from stagebench.run.process import WorkerError
 
 
 @pytest.fixture
@@ -22,6 +25,16 @@ def test_pixels_are_those_of_matched(recipes):
     first, second = (gate.epoch(pair.pipelines()[0], "test")[0] for pair in recipes)
 
     gate.close("pixels of matched and tuned", first, second, 1e-6)
+
+
+def test_a_picture_that_has_not_the_size_of_all_is_an_error(framework, process_of, small_dataset, tmp_path):
+    """Batches are decoded into places of that size: a file that has changed must not be read askew."""
+    other = replace(small_dataset, picture_size=(64, 65), file=tmp_path / "manifest.json")
+    other.save()
+    (pipeline,) = Pair({framework: process_of(framework)}, other, "tuned").pipelines()
+
+    with pytest.raises(WorkerError, match=r"64 by 65 pixels|expected shape \[64,65,3\]"):
+        pipeline.batches("test")
 
 
 def test_a_training_step_is_that_of_matched(recipes):

@@ -24,7 +24,6 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.tensorflow.data import DECODE, RESIZE, normalized
 
-IMAGES_IN_FLIGHT = 32
 BATCHES_IN_FLIGHT = 2
 CHUNK = 256
 """Images that go into memory at once."""
@@ -36,22 +35,23 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest, thr
     """Batches: images float32 [B, H, W, 3], one-hot labels float32 [B, classes]; the last may be smaller."""
     training = split == "train"
     paths = [os.fsencode(path) for path in manifest.paths(split)]  # names need not be UTF-8
-    resize = resize_for(read(paths[0]).shape, workload.input_size)
+    resize = resize_for(manifest.picture_size, workload.input_size)
 
-    def prepare(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return normalized(resize(read(path)), case.pixels), tf.one_hot(label, workload.classes)
+    def prepare(paths: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.map_fn(lambda path: resize(read(path)), paths, fn_output_signature=tf.float32)
+        return normalized(images, case.pixels), tf.one_hot(labels, workload.classes)
 
     def shuffled(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.shuffle(len(paths), seed=workload.seed) if training else dataset
 
     files = tf.data.Dataset.from_tensor_slices((paths, manifest.labels(split)))
     if case.cache == "off":
-        batches = shuffled(files).map(prepare, IMAGES_IN_FLIGHT).batch(case.batch_size)
+        batches = shuffled(files).batch(case.batch_size).map(prepare, threads)
     elif not training:
-        batches = files.map(prepare, IMAGES_IN_FLIGHT).batch(case.batch_size).cache()
+        batches = files.batch(case.batch_size).map(prepare, threads).cache()
     else:
         # One tensor of all images: tf.data's own cache hands them out one by one, for more than a flip costs.
-        prepared = _with_threads(files.map(prepare, IMAGES_IN_FLIGHT).batch(CHUNK), threads)
+        prepared = _with_threads(files.batch(CHUNK).map(prepare, threads), threads)
         images, labels = in_memory(prepared, len(paths))
         indices = shuffled(tf.data.Dataset.range(len(paths))).batch(case.batch_size)
         batches = indices.map(lambda index: (tf.gather(images, index), tf.gather(labels, index)))
@@ -78,33 +78,28 @@ def read(path: tf.Tensor) -> tf.Tensor:
     return tf.image.decode_jpeg(tf.io.read_file(path), channels=3, **DECODE["tuned"])
 
 
-def resize_for(shape: tuple[int, int, int], size: int) -> Resize:
-    """Return what makes float32 [size, size, 3] from 0 to 1 of a picture, fast for those of one shape.
+def resize_for(picture_size: tuple[int, int] | None, size: int) -> Resize:
+    """Return what makes float32 [size, size, 3] from 0 to 1 of a picture, fast where all have one size.
 
     An antialiased resize is a matrix product on either axis: 9 us a picture of 64x64, of which half is the
     cast to float32. `tf.image.resize` takes 69 us (one thread, two cores of a server).
     """
-    height, width, channels = shape
+    if picture_size is None:
+        return lambda picture: tf.image.resize(picture, (size, size), **RESIZE["tuned"]) / 255.0
+    if picture_size == (size, size):
+        return lambda picture: tf.ensure_shape(tf.cast(picture, tf.float32) / 255.0, (size, size, 3))
+    height, width = picture_size
     rows = _resize_matrix(height, size) / 255.0
     columns = tf.linalg.LinearOperatorKronecker(
-        [tf.linalg.LinearOperatorFullMatrix(m) for m in (_resize_matrix(width, size), tf.eye(channels))]
+        [tf.linalg.LinearOperatorFullMatrix(m) for m in (_resize_matrix(width, size), tf.eye(3))]
     ).to_dense()
 
     def by_matrices(picture: tf.Tensor) -> tf.Tensor:
-        if (height, width) == (size, size):
-            return tf.cast(picture, tf.float32) / 255.0
-        lines = tf.reshape(tf.cast(picture, tf.float32), (height, width * channels))
-        return tf.reshape(tf.matmul(rows @ lines, columns, transpose_b=True), (size, size, channels))
+        picture = tf.cast(tf.ensure_shape(picture, (height, width, 3)), tf.float32)
+        lines = rows @ tf.reshape(picture, (height, width * 3))
+        return tf.reshape(tf.matmul(lines, columns, transpose_b=True), (size, size, 3))
 
-    def by_resize(picture: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize(picture, (size, size), **RESIZE["tuned"]) / 255.0
-
-    def resize(picture: tf.Tensor) -> tf.Tensor:
-        of_this_shape = tf.reduce_all(tf.shape(picture) == shape)
-        image = tf.cond(of_this_shape, lambda: by_matrices(picture), lambda: by_resize(picture))
-        return tf.ensure_shape(image, (size, size, channels))
-
-    return resize
+    return by_matrices
 
 
 def _resize_matrix(length: int, size: int) -> tf.Tensor:
