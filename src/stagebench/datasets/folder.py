@@ -1,21 +1,17 @@
 """A user's own tree of class folders, checked image by image and never written to."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from stagebench.datasets import class_folders
 from stagebench.datasets.cache import cache_name
+from stagebench.datasets.checked import check
 from stagebench.datasets.cifar_archive import KINDS
 from stagebench.datasets.errors import DatasetError
-from stagebench.datasets.image_file import checked_image
 from stagebench.datasets.manifest import SPLITS, Image, Manifest, common_size, fingerprint_of
 from stagebench.datasets.names import listed, shown
-from stagebench.datasets.parallel import Progress, chunks, processes_for, run_tasks
+from stagebench.datasets.parallel import Progress
 from stagebench.datasets.request import DatasetRequest
-
-_FILES_PER_PROCESS = 3000  # checking one of 64x64 takes about 0.15 ms, starting a process 0.3 s
-_FILES_PER_TASK = 100
 
 
 def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> Manifest:
@@ -42,14 +38,7 @@ def prepare(request: DatasetRequest, cache_folder: Path, progress: Progress) -> 
         raise DatasetError(f"{where} cannot be listed: {error.strerror}") from error
     _refuse(request, root, folders.strays)
     everything = [file for split in SPLITS for file in folders.files[split]]
-    checked = run_tasks(
-        partial(_check, root),
-        chunks(everything, _FILES_PER_TASK),
-        processes=processes_for(len(everything), _FILES_PER_PROCESS),
-        what="checking images",
-        total=len(everything),
-        progress=progress,
-    )
+    checked = check(root, everything, cache_folder, progress)
     bad = tuple(found for found in checked if isinstance(found, str))
     _refuse(request, root, bad)
     count = len(folders.files["train"])
@@ -78,11 +67,6 @@ def _refuse(request: DatasetRequest, root: Path, bad: Sequence[str]) -> None:
     if bad and not request.skip_bad_images:
         advice = "--skip-bad-images leaves such files out, for all frameworks alike"
         raise DatasetError(f"{listed(bad, f'files of {shown(root)} cannot be used')}; {advice}")
-
-
-def _check(root: Path, files: Sequence[tuple[str, int]]) -> list[Image | str]:
-    """Return each image, or what is wrong with its file."""
-    return [checked_image(root, path, label) for path, label in files]
 
 
 def _check_classes(

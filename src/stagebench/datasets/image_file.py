@@ -52,7 +52,9 @@ def _checked(content: bytes) -> tuple[int, int]:
     11.0 and 13.0, TensorFlow 2.16 and 2.21; of the others, 29 are decoded to different ones.
     """
     try:
-        size, wrong = _looked_at(content)
+        return _size_of(content)
+    except _BadImageError:
+        raise
     except UnidentifiedImageError as error:
         raise _BadImageError("is not a JPEG") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
@@ -60,16 +62,10 @@ def _checked(content: bytes) -> tuple[int, int]:
         raise _BadImageError(f"is too large; allowed are {limit} pixels") from error
     except Exception as error:  # a damaged file can raise whatever its bytes lead to
         raise _BadImageError(f"is a damaged JPEG: {error}") from error
-    if wrong:
-        raise _BadImageError(wrong)
-    return size
 
 
-def _looked_at(content: bytes) -> tuple[tuple[int, int], str]:
-    """Return height and width of a JPEG that Pillow takes, and why it cannot be used, if so.
-
-    The reason is the end of a sentence.
-    """
+def _size_of(content: bytes) -> tuple[int, int]:
+    """Return height and width of a JPEG that all decoders read."""
     import simplejpeg  # worker processes import this module too, in environments that lack it
 
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # Pillow's default, which other code may have changed
@@ -77,10 +73,10 @@ def _looked_at(content: bytes) -> tuple[tuple[int, int], str]:
         warnings.simplefilter("error", PillowImage.DecompressionBombWarning)
         with PillowImage.open(io.BytesIO(content), formats=["JPEG"]) as picture:
             picture.load()
-            mode, size = picture.mode, (picture.height, picture.width)
+            mode, width, height = picture.mode, picture.width, picture.height
     if mode not in ("RGB", "L"):  # decoders disagree on how to turn four inks into three colours
-        return size, f"is a JPEG in {mode}; allowed are colour (YCbCr) and greyscale"
-    wrong = structure_fault(content)
-    if not wrong:
-        simplejpeg.decode_jpeg(content, strict=True)
-    return size, wrong
+        raise _BadImageError(f"is a JPEG in {mode}; allowed are colour (YCbCr) and greyscale")
+    if wrong := structure_fault(content):
+        raise _BadImageError(wrong)
+    simplejpeg.decode_jpeg(content, strict=True)
+    return height, width

@@ -35,8 +35,8 @@ class Image:
     modified_ns: int | None = field(default=None, compare=False)
     """When the file that was checked had been changed last, in ns; None where it was not checked just now."""
 
-    size: tuple[int, int] | None = field(default=None, compare=False)
-    """Height and width of the picture in pixels; None where it was not looked at just now."""
+    picture_size: tuple[int, int] | None = field(default=None, compare=False)
+    """Height and width of the picture in pixels; None where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ def fingerprint_of(train: Iterable[Image], test: Iterable[Image]) -> str:
 
 
 def common_size(images: Iterable[Image]) -> tuple[int, int] | None:
-    """Return height and width of pictures just looked at, where all have the same."""
-    sizes = {image.size for image in images}
+    """Return height and width of the pictures, where all have the same."""
+    sizes = {image.picture_size for image in images}
     return sizes.pop() if len(sizes) == 1 else None
 
 
