@@ -78,6 +78,12 @@ def test_test_images_come_in_the_manifests_order(open_pipeline, small_dataset):
     assert labels.tolist() == small_dataset.labels("test")
 
 
+def test_an_image_does_not_depend_on_those_in_its_batch(open_pipeline):
+    images, few = (epoch(open_pipeline(batch_size=size), "test")[0] for size in (BATCH_SIZE, 7))
+
+    assert np.array_equal(images, few)
+
+
 @pytest.mark.parametrize(("workers", "cache"), SETTINGS)
 def test_flips_give_each_of_four_orientations_about_as_often(open_pipeline, workers, cache):
     upright, _ = epoch(open_pipeline())

@@ -4,11 +4,21 @@ What was tried, in microseconds an image (JPEGs of 64x64 to 32x32, batches of 32
 
 | step | tried, what is used last |
 |---|---|
-| read, decode | 2 images in flight 42, AUTOTUNE 42, 16 in flight 31, 32 in flight 28 |
-| with resize | `tf.image.resize` 115, matrices for a batch 40, for an image 37, if it has that size 42 |
 | cached | `cache`, then flips 44, one tensor and `gather` 5 without flips |
 | flips | slices 75, `tf.where` 32, `reverse_sequence` 19, `dynamic_partition` 6, the old `where` 7 |
 
+And on a busier day, files without a cache, resized by matrices:
+
+| an element is | tried, what is used last |
+|---|---|
+| an image | of any size by `tf.cond` 117, of one size 104, `map` fused with `batch` 117, resized late 95 |
+| a batch, unrolled | 82, but a graph as long as a batch is large; by eights 85 |
+| a batch, `tf.map_fn` | resized as a whole 88, but then pixels depend on how many are in it; one by one 97 |
+
+On that day a cached epoch with flips took 23; with vectors of indices in place of single ones 26, with rows
+gathered in flipped order 181.
+
+With pictures of several sizes, `tf.image.resize` takes most of the time, and neither element is faster.
 On a GPU nothing has been measured yet.
 """
 
@@ -25,7 +35,7 @@ from stagebench.frameworks.contract import Split
 from stagebench.frameworks.tensorflow.data import DECODE, RESIZE, normalized
 
 BATCHES_IN_FLIGHT = 2
-CHUNK = 256
+CHUNK = 32
 """Images that go into memory at once."""
 
 Resize = Callable[[tf.Tensor], tf.Tensor]
@@ -37,8 +47,8 @@ def loader(split: Split, case: Case, workload: Workload, manifest: Manifest, thr
     paths = [os.fsencode(path) for path in manifest.paths(split)]  # names need not be UTF-8
     resize = resize_for(manifest.picture_size, workload.input_size)
 
-    def prepare(paths: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.map_fn(lambda path: resize(read(path)), paths, fn_output_signature=tf.float32)
+    def prepare(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.map_fn(lambda path: resize(read(path)), batch, fn_output_signature=tf.float32)
         return normalized(images, case.pixels), tf.one_hot(labels, workload.classes)
 
     def shuffled(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -4,15 +4,20 @@ What was tried, in microseconds an image (JPEGs of 64x64 to 32x32, batches of 32
 
 | step | tried, what is used last |
 |---|---|
-| read | `Path.read_bytes` 11.1, `open` 8.0, `FileIO` 6.5 |
 | decode, one thread | torchvision 32.0, torchcodec 30.9 (given a list 29.2), simplejpeg 27.7 |
-| decode, two threads, nothing else running | torchcodec 17.2, simplejpeg 15.5 |
-| resize | on channels_last 13.8, as products with its matrices 10.7 (but longer to read), on planes 12.8 |
-| epoch without cache | two threads share a batch 73, decode batches in advance 66, no threads 58 |
 | cached batch with flips | the flipped ones by index 4.0, each orientation alone 4.5, `torch.where` 3.7 |
 
-Threads do not pay on two cores, where PyTorch's own spin between two operations. On many cores, loader
-processes (`--workers`) do.
+And on a busier day, on which simplejpeg took 46:
+
+| step | tried, what is used last |
+|---|---|
+| read | `FileIO` 13.4, `os.read` 8.1 |
+| resize, two threads of PyTorch's | `interpolate` on planes 62, products with its matrices 25 |
+| epoch without cache, all in one thread | `interpolate` 187, matrices 157, decoded into the batch 142 |
+| the same by two threads | share a batch 121, each loads batches ahead 88, decoded into the batch 82 |
+| the same, flips in the main thread | as slow as one thread: PyTorch's own ones spin after operations |
+
+Threads that load ahead do not slow training: an epoch without cache took 0.985 of the time.
 torchcodec, the successor of torchvision's decoders, turns pictures as their orientation tags say, which no
 other pipeline here does. On a GPU nothing has been measured yet.
 """
@@ -21,7 +26,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from math import prod
@@ -40,34 +45,36 @@ from stagebench.datasets.manifest import Manifest
 from stagebench.frameworks.contract import Split
 from stagebench.frameworks.lifetime import end_with_parent
 
-LARGEST_STACK = 2**16
-"""Pixels of pictures that are resized a batch at a time; a batch of larger ones would take much memory."""
+LARGEST_PICTURE = 2**16
+"""Pixels of pictures that are resized a batch at a time, by matrices.
+
+Those of larger ones would be large, and a batch of them would take much memory.
+"""
 
 
 class JpegFiles(Dataset[Tensor]):
     """One split of the data set, read and decoded a batch at a time."""
 
     def __init__(
-        self, paths: list[str], picture_size: tuple[int, int] | None, size: int, normalize: str
+        self, paths: list[str], picture_size: tuple[int, int] | None, prepare: Callable[[Tensor], Tensor]
     ) -> None:
-        self.paths, self.size, self.normalize = paths, size, normalize
-        self.stacked = picture_size if picture_size and prod(picture_size) <= LARGEST_STACK else None
-        """Height and width of all pictures, where batches are resized as a whole."""
+        self.paths, self.prepare = paths, prepare
+        self.picture_size = picture_size
+        """Height and width of all pictures; None where they are prepared one by one."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitems__(self, indices: list[int]) -> Tensor:
-        """Return a batch: pictures uint8 [B, height, width, 3], or prepared ones if those are not stacked."""
+        """Return a batch: pictures uint8 [B, height, width, 3], or those that are prepared one by one."""
         paths = [self.paths[index] for index in indices]
-        if not self.stacked:
-            pictures = (torch.from_numpy(decode(path))[None] for path in paths)
-            return torch.cat([prepared(picture, self.size, self.normalize) for picture in pictures])
-        stack = np.empty((len(paths), *self.stacked, 3), np.uint8)
-        for path, place in zip(paths, stack, strict=True):
+        if self.picture_size is None:
+            return torch.cat([self.prepare(torch.from_numpy(decode(path))[None]) for path in paths])
+        pictures = torch.empty(len(paths), *self.picture_size, 3, dtype=torch.uint8)
+        for path, place in zip(paths, pictures.numpy(), strict=True):
             if decode(path, place).shape != place.shape:
-                raise ValueError(f"{path} no longer has {self.stacked[0]} by {self.stacked[1]} pixels")
-        return torch.from_numpy(stack)
+                raise ValueError(f"{path}: {place.shape[0]} by {place.shape[1]} pixels are expected")
+        return pictures
 
 
 def decode(path: str, place: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -75,14 +82,17 @@ def decode(path: str, place: NDArray[np.uint8] | None = None) -> NDArray[np.uint
 
     Like Pillow, it lets damage pass that libjpeg repairs.
     """
-    file = os.open(path, os.O_RDONLY)  # in a seventh less time than by `open`, for whole batches
+    file = os.open(path, os.O_RDONLY)
     try:
         content = os.read(file, size := os.fstat(file).st_size)
     finally:
         os.close(file)
     if len(content) < size:
         raise OSError(f"{path} ends after {len(content)} of {size} bytes")
-    picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, strict=False, buffer=place)
+    try:
+        picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, strict=False, buffer=place)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return picture
 
 
@@ -91,16 +101,17 @@ def prepared(
 ) -> Tensor:
     """Return what the model gets, float32 [B, size, size, 3] from 0 to 1, of uint8 [B, height, width, 3].
 
-    Where it is normalized by `half`, it goes from -1 to 1. With `resize_matrices` of its pictures, a batch is
-    resized in half of the time.
+    Where it is normalized by `half`, it goes from -1 to 1. The matrices are the `resize_matrices` of pictures
+    of this size.
     """
     height, width = pictures.shape[1:3]
     if (height, width) == (size, size):
         images = pictures / 255
     elif matrices:
-        rows, columns = matrices
-        lines = rows @ pictures.reshape(-1, height, width * 3).float()
-        images = (lines @ columns).reshape(-1, size, size, 3)
+        # A product for each picture: rounding must not depend on how many are in a batch.
+        rows, columns = (matrix.expand(len(pictures), -1, -1) for matrix in matrices)
+        lines = torch.bmm(rows, pictures.reshape(-1, height, width * 3).float())
+        images = torch.bmm(lines, columns).reshape(-1, size, size, 3)
     else:
         planes = pictures.permute(0, 3, 1, 2).contiguous() / 255
         images = _resized(planes, (size, size)).permute(0, 2, 3, 1).contiguous()
@@ -147,11 +158,15 @@ class Loader:
         # Drawn here and not by those who load, so that their number changes no image.
         self.order = torch.Generator().manual_seed(workload.seed)
         self.flips = torch.Generator(device).manual_seed(workload.seed)
-        self.files = JpegFiles(manifest.paths(split), manifest.picture_size, workload.input_size, case.pixels)
+        size = manifest.picture_size
+        if size and prod(size) > LARGEST_PICTURE:
+            size = None
         self.matrices: tuple[Tensor, Tensor] | None = None
-        if self.files.stacked:
-            rows, columns = resize_matrices(self.files.stacked, workload.input_size)
+        if size:
+            rows, columns = resize_matrices(size, workload.input_size)
             self.matrices = rows.to(device), columns.to(device)
+        self.prepare = partial(prepared, size=workload.input_size, normalize=case.pixels)
+        self.files = JpegFiles(manifest.paths(split), size, self.prepare)
         self.batches: list[list[int]] = []
         """Indices of the epoch's batches, for loader processes."""
         self.processes: DataLoader[Tensor] | None = None
@@ -178,39 +193,46 @@ class Loader:
 
     def _images(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the images of each batch of indices, float32 [B, H, W, 3], from the cache or from files."""
-        if self.cache is not None and self.cached:
+        if self.cached:
+            assert self.cache is not None
             for indices in batches:
                 yield _flipped(self.cache.index_select(0, indices), self._draws(indices))
-        elif self.processes:
-            self.batches[:] = [indices.tolist() for indices in batches]
+            return
+        lists = [indices.tolist() for indices in batches]
+        if self.processes:
+            self.batches[:] = lists
             for indices, batch in zip(batches, self.processes, strict=True):
                 yield self._finished(batch, indices, self._draws(indices))
         else:
-            yield from self._by_threads(batches)
+            yield from self._by_threads(batches, lists)
         if self.cache is not None:
             self.cached, self.processes = True, None
 
-    def _by_threads(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Yield the images of each batch, loaded by one thread; as many are ahead as there are threads."""
+    def _by_threads(self, batches: Sequence[Tensor], lists: Sequence[list[int]]) -> Iterator[Tensor]:
+        """Yield the images of each batch, which one thread loads; as many are ahead as there are threads.
+
+        Each thread computes by one of PyTorch's own. Operations in this thread would wake all of those, and
+        they spin afterwards, on the processors of the threads that load.
+        """
         threads = torch.get_num_threads()
-        # All is done there, by one thread of PyTorch's in each: its own, in this one, would spin meanwhile.
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             ahead: deque[Future[Tensor]] = deque()
-            for indices in batches:
-                ahead.append(pool.submit(self._loaded, indices, self._draws(indices)))
+            for indices, numbers in zip(batches, lists, strict=True):
+                ahead.append(pool.submit(self._loaded, numbers, indices, self._draws(indices)))
                 if len(ahead) > threads:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
-    def _loaded(self, indices: Tensor, draws: Tensor | None) -> Tensor:
-        return self._finished(self.files.__getitems__(indices.tolist()), indices, draws)
+    def _loaded(self, numbers: list[int], indices: Tensor, draws: Tensor | None) -> Tensor:
+        batch = self.files.__getitems__(numbers)
+        return self._finished(batch.pin_memory() if self.device.type == "cuda" else batch, indices, draws)
 
     def _finished(self, batch: Tensor, indices: Tensor, draws: Tensor | None) -> Tensor:
         """Return the images of a batch of files, and keep them in the cache as they are before flips."""
         images = batch.to(self.device, non_blocking=True)
-        if self.files.stacked:
-            images = prepared(images, self.files.size, self.files.normalize, self.matrices)
+        if self.files.picture_size:
+            images = self.prepare(images, matrices=self.matrices)
         if self.cache is not None:
             self.cache[indices] = images
         return _flipped(images, draws)
