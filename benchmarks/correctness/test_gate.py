@@ -163,9 +163,9 @@ def test_any_jpeg_is_prepared_alike(each_recipe, tmp_path_factory, pictures):
     gate.same_pixels(each_recipe, manifest, gate.ANY_JPEG)
 
 
-@pytest.mark.parametrize("size", [(20, 28), (32, 32), (48, 80), (250, 270)])
+@pytest.mark.parametrize("size", [(20, 28), (32, 32), (48, 80), (250, 270), (3, 4100)])
 def test_pictures_that_all_have_one_size_are_prepared_alike(each_recipe, tmp_path, size):
-    """Smaller than an image, as large, larger, and too large for `tuned` to resize batches as a whole."""
+    """Smaller than an image, as large, larger, too large for `tuned` to load as batches, and too long."""
     noise = np.random.default_rng(0).integers(0, 256, (8, *size, 3), np.uint8)
     files = [io.BytesIO() for _ in noise]
     for file, pixels in zip(files, noise, strict=True):

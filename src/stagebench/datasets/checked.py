@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -37,17 +37,19 @@ def check(
     known = {path: image for path, image in _read(record).items() if _is_as_it_was(root.as_posix(), image)}
     unknown = [file for file in files if file[0] not in known]
     start = time.time_ns()
-    found = iter(
-        run_tasks(
-            partial(_check, root),
-            chunks(unknown, _FILES_PER_TASK),
-            processes=processes_for(len(unknown), _FILES_PER_PROCESS),
-            what="checking images",
-            total=len(unknown),
-            progress=progress,
+    found: Iterator[Image | str] = iter(())
+    if unknown:
+        found = iter(
+            run_tasks(
+                partial(_check, root),
+                chunks(unknown, _FILES_PER_TASK),
+                processes=processes_for(len(unknown), _FILES_PER_PROCESS),
+                what="checking images",
+                total=len(unknown),
+                progress=progress,
+            )
         )
-    )
-    checked = [replace(known[path], label=label) if path in known else next(found) for path, label in files]
+    checked = [_labelled(known[path], label) if path in known else next(found) for path, label in files]
     if unknown:
         with suppress(OSError):
             _write(record, [image for image in checked if isinstance(image, Image)], start - _AT_REST_NS)
@@ -56,6 +58,11 @@ def check(
 
 def _check(root: Path, files: Sequence[tuple[str, int]]) -> list[Image | str]:
     return [checked_image(root, path, label) for path, label in files]
+
+
+def _labelled(image: Image, label: int) -> Image:
+    """Return an image with the label that its class has now."""
+    return image if image.label == label else replace(image, label=label)
 
 
 def _checker() -> str:
@@ -68,7 +75,7 @@ def _is_as_it_was(root: str, image: Image) -> bool:
     file = f"{root}/{image.path}"
     try:
         found = os.stat(file)  # noqa: PTH116, a Path takes twice as long
-    except OSError:
+    except (OSError, ValueError):  # it is gone, or the record is damaged
         return False
     unchanged = (found.st_size, found.st_mtime_ns) == (image.bytes, image.modified_ns)
     return unchanged and stat.S_ISREG(found.st_mode) and os.access(file, os.R_OK)
@@ -80,15 +87,15 @@ def _read(record: Path) -> dict[str, Image]:
         columns = json.loads(record.read_bytes())
         rows = zip(*(columns[column] for column in _COLUMNS), strict=True)
         return {
-            path: Image(path, label, count, sha256, modified_ns, (height, width))
+            path: Image(path, label, count, sha256, modified_ns, (int(height), int(width)))
             for path, label, count, sha256, modified_ns, (height, width) in rows
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
 def _write(record: Path, images: Sequence[Image], before_ns: int) -> None:
     """Write down those images whose files had not changed since a time."""
-    settled = [image for image in images if (image.modified_ns or before_ns) < before_ns]
+    settled = [image for image in images if image.modified_ns is not None and image.modified_ns < before_ns]
     columns = {column: [getattr(image, column) for image in settled] for column in _COLUMNS}
     write_whole(record, json.dumps(columns, separators=(",", ":")).encode("ascii"))

@@ -46,10 +46,9 @@ from stagebench.frameworks.contract import Split
 from stagebench.frameworks.lifetime import end_with_parent
 
 LARGEST_PICTURE = 2**16
-"""Pixels of pictures that are resized a batch at a time, by matrices.
-
-Those of larger ones would be large, and a batch of them would take much memory.
-"""
+"""Pixels of pictures that are loaded as a whole batch; one of larger pictures would take much memory."""
+LONGEST_SIDE = 2**12
+"""Pixels of the sides that are resized by matrices; making the matrix of one takes the square of it."""
 
 
 class JpegFiles(Dataset[Tensor]):
@@ -158,15 +157,17 @@ class Loader:
         # Drawn here and not by those who load, so that their number changes no image.
         self.order = torch.Generator().manual_seed(workload.seed)
         self.flips = torch.Generator(device).manual_seed(workload.seed)
-        size = manifest.picture_size
-        if size and prod(size) > LARGEST_PICTURE:
-            size = None
-        self.matrices: tuple[Tensor, Tensor] | None = None
-        if size:
-            rows, columns = resize_matrices(size, workload.input_size)
-            self.matrices = rows.to(device), columns.to(device)
         self.prepare = partial(prepared, size=workload.input_size, normalize=case.pixels)
-        self.files = JpegFiles(manifest.paths(split), size, self.prepare)
+        self.matrices = matrices = None
+        size = manifest.picture_size
+        if size and max(size) <= LONGEST_SIDE:
+            matrices = resize_matrices(size, workload.input_size)
+            self.matrices = matrices[0].to(device), matrices[1].to(device)
+        self.files = JpegFiles(
+            manifest.paths(split),
+            size if size and prod(size) <= LARGEST_PICTURE else None,
+            partial(self.prepare, matrices=matrices),
+        )
         self.batches: list[list[int]] = []
         """Indices of the epoch's batches, for loader processes."""
         self.processes: DataLoader[Tensor] | None = None
