@@ -105,7 +105,7 @@ class Manifest:
             "fingerprint": self.fingerprint,
             "left_out": self.left_out,
             "picture_size": self.picture_size,
-            **{split: _to_columns(self.images(split)) for split in SPLITS},
+            **{split: to_columns(self.images(split), _COLUMNS) for split in SPLITS},
         }
         write_whole(self.file, json.dumps(data, separators=(",", ":")).encode("ascii"))
 
@@ -142,9 +142,9 @@ def common_size(images: Iterable[Image]) -> tuple[int, int] | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def _to_columns(images: Iterable[Image]) -> dict[str, list[Any]]:
-    # Columns are a third smaller than one object an image and load twice as fast.
-    return {column: [getattr(image, column) for image in images] for column in _COLUMNS}
+def to_columns(images: Iterable[Image], columns: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the values of each column: a third smaller than one object an image, read twice as fast."""
+    return {column: [getattr(image, column) for image in images] for column in columns}
 
 
 def _from_columns(columns: dict[str, list[Any]]) -> tuple[Image, ...]:

@@ -42,12 +42,14 @@ def run_tasks(
         processes: how many processes to start; 0 runs everything in this one.
         what: names the work in `progress`.
         total: number of items that all tasks yield together.
-        progress: called after every task.
+        progress: called before the first task, and after every one.
 
     Raises:
         DatasetError: a process died.
 
     """
+    if not tasks:
+        return []
     progress(what, 0, total)
     items: list[_Item] = []
     for part in _results(function, tasks, processes):
