@@ -37,7 +37,7 @@ HEAVY_OPERATIONS = 1e8
 def networks_by_recipe(trains=False):
     """Yield parameters for each network and recipe: those that are quick, and the nightly ones.
 
-    A pull request tries the default network by each recipe, and the arithmetic of the others by `matched` on
+    A pull request tries the default network with each recipe, the arithmetic of the others with `matched` on
     small images: what trains and evaluates a network is the same for all. A heavy one never trains on others.
     """
     for recipe, (name, network) in product(RECIPES, NETWORKS.items()):
